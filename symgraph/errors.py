@@ -1,0 +1,141 @@
+"""The one error format of symgraph and the tree of its exception classes.
+
+Every message reads ``<where>: <what is wrong>; did you mean '<hint>'?``, followed by indented facts and, last, the
+line of the user's code that created the node. The classes also derive from the built-in exception that a Python
+programmer would expect (`ValueError`, `TypeError`), so existing ``except`` clauses go on working.
+
+What does not belong here: any knowledge of graphs, operators or files. The room that finds a fault words it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = [
+    "ArgumentError",
+    "BindError",
+    "DTypeError",
+    "FormatError",
+    "GradientError",
+    "GraphError",
+    "GraphFormatError",
+    "MXNetError",
+    "OperatorDefinitionError",
+    "ParamsFormatError",
+    "ShapeError",
+    "SymgraphError",
+    "UnknownOperatorError",
+    "UnsupportedError",
+    "suggest",
+]
+
+
+class SymgraphError(Exception):
+    """Base class of all errors that symgraph raises on purpose.
+
+    Parameters
+    ----------
+    what
+        What is wrong and what was expected, as one sentence without a full stop.
+    where
+        The place: a node's name, a function, a file with an offset.
+    hint
+        The name that was probably meant.
+    facts
+        Named values printed on lines of their own, in order.
+    created
+        ``file:line`` of the user's code that created the node at fault.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        hint: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+        created: str | None = None,
+    ) -> None:
+        self.what, self.where, self.hint, self.created = what, where, hint, created
+        self.facts = dict(facts or {})
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.what}" if self.where else self.what
+        if self.hint:
+            head += f"; did you mean {self.hint!r}?"
+        lines = [head, *(f"  {key}: {value}" for key, value in self.facts.items())]
+        if self.created:
+            lines.append(f"  created at {self.created}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.what, self.where, self.hint, self.facts, self.created)
+
+
+def _rebuild(cls: type[SymgraphError], what: str, where: Any, hint: Any, facts: Any, created: Any) -> SymgraphError:
+    return cls(what, where=where, hint=hint, facts=facts, created=created)
+
+
+#: The name under which MXNet programs catch errors (``mx.base.MXNetError``).
+MXNetError = SymgraphError
+
+
+class ArgumentError(SymgraphError, TypeError, ValueError):
+    """A call has a wrong, missing or unknown argument."""
+
+
+class UnknownOperatorError(SymgraphError, AttributeError):
+    """No operator of that name is registered."""
+
+
+class OperatorDefinitionError(SymgraphError):
+    """An operator's definition is incomplete or contradicts itself; raised at import, not in a user's call."""
+
+
+class ShapeError(SymgraphError, ValueError):
+    """Shapes contradict each other, or cannot be decided."""
+
+
+class DTypeError(SymgraphError, TypeError):
+    """Element types contradict each other, or are not supported."""
+
+
+class BindError(SymgraphError, ValueError):
+    """Arrays given to an executor do not fit its graph."""
+
+
+class GradientError(SymgraphError):
+    """A gradient was asked for where there is none, or a head gradient is missing."""
+
+
+class GraphError(SymgraphError, ValueError):
+    """A graph is malformed, or a symbol is used in a way its graph does not allow."""
+
+
+class FormatError(SymgraphError, ValueError):
+    """A file or text is not in the format it should be in."""
+
+
+class GraphFormatError(FormatError):
+    """A symbol JSON text is malformed."""
+
+
+class ParamsFormatError(FormatError):
+    """A parameter file is malformed."""
+
+
+class UnsupportedError(SymgraphError):
+    """A feature that symgraph names but cannot carry out here, for example a missing extra."""
+
+
+def suggest(name: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate most like `name`, or None if none is close.
+
+    >>> suggest("num_hiden", ["num_hidden", "no_bias"])
+    'num_hidden'
+    """
+    found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
+    return found[0] if found else None
