@@ -1,0 +1,119 @@
+"""The operator ``_backward_X`` of an operator X: its gradient, itself an ordinary operator.
+
+Its inputs are the head gradients of X's visible outputs, then X's inputs and outputs as far as the rule reads them;
+its outputs are one gradient for each input of X. The rule is X's hand-written `backward` where there is one, else it
+is derived from `compute` by ``xp.vjp``. Being an operator, it has a gradient too, so derivatives of any order exist,
+and a graph that holds it is saved as JSON like any other.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, ClassVar
+
+from symgraph.op.schema import Input, Op
+
+__all__ = ["Backward", "backward_of"]
+
+_CLASSES: dict[type[Op], type[Backward]] = {}
+
+
+class Backward(Op):
+    """Gradient of an operator by each of its inputs."""
+
+    forward_class: ClassVar[type[Op]]
+    forward: Op
+
+    def _freeze(self, values: tuple[Any, ...]) -> None:
+        super()._freeze(values)
+        object.__setattr__(self, "forward", self.forward_class.from_values(values))
+
+    def with_live(self, live: Any) -> Op:
+        other = super().with_live(live)
+        object.__setattr__(other, "forward", self.forward.with_live(live))
+        return other
+
+    def head_names(self) -> tuple[str, ...]:
+        """Return the names of the head gradients, one for each visible output of the forward operator."""
+        names = self.forward.output_names()[: self.forward.num_visible()]
+        return ("dy",) if len(names) == 1 else tuple(f"dy_{name}" for name in names)
+
+    def reads(self) -> tuple[str, ...]:
+        """Return the forward inputs, and the forward outputs that the rule reads.
+
+        All inputs are there, read or not: an edge that nobody reads costs nothing, for it leaves no trace in the
+        program, and it tells the shape of a gradient that is zero.
+        """
+        forward = self.forward
+        if forward.backward is None:
+            return forward.input_names()
+        asked = inspect.signature(forward.backward).parameters
+        return (*forward.input_names(), *(n for n in forward.output_names() if n in asked))
+
+    def input_names(self) -> tuple[str, ...]:
+        return (*self.head_names(), *self.reads())
+
+    def output_names(self) -> tuple[str, ...]:
+        return tuple(f"{name}_grad" for name in self.forward.input_names())
+
+    def compute(self, xp: Any, *tensors: Any, training: bool, rng: Any) -> tuple[Any, ...]:
+        forward, heads, reads = self.forward, self.head_names(), self.reads()
+        dys = tensors[: len(heads)]
+        given = dict(zip(reads, tensors[len(heads) :], strict=True))
+        requests: dict[str, Any] = {}
+        if forward._asks_training:
+            requests["training"] = training
+        if forward._asks_rng:
+            requests["rng"] = rng
+        names = forward.input_names()
+        if forward.backward is None:
+            visible = forward.num_visible()
+
+            def run(xp: Any, *inputs: Any) -> tuple[Any, ...]:
+                result = forward.compute(xp, *inputs, **requests)
+                return result[:visible] if isinstance(result, tuple) else (result,)
+
+            return tuple(xp.vjp(run, [given[n] for n in names], dys))
+        asked = inspect.signature(forward.backward).parameters
+        known = {**dict(zip(heads, dys, strict=True)), **given, "training": training}
+        if any(p.kind is p.VAR_POSITIONAL for p in asked.values()):
+            rest = {k: v for k, v in known.items() if k in asked and k not in heads and k not in names}
+            grads = forward.backward(xp, *dys, *(given[n] for n in names), **rest)
+        else:
+            grads = forward.backward(xp, **{k: v for k, v in known.items() if k in asked})
+        grads = grads if isinstance(grads, tuple) else (grads,)
+        return tuple(xp.zeros_like(given[n]) if g is None else g for n, g in zip(names, grads, strict=True))
+
+    def shapes(self, **known: Any) -> dict[str, Any]:  # type: ignore[override]
+        """A gradient has the shape of what it is the gradient of."""
+        names = self.forward.input_names()
+        return {f"{n}_grad": known[n] for n in names if known.get(n) is not None} | {
+            n: known[f"{n}_grad"] for n in names if n in known and known.get(f"{n}_grad") is not None
+        }
+
+    def dtypes(self, **known: Any) -> dict[str, Any]:  # type: ignore[override]
+        """A gradient has the dtype of what it is the gradient of."""
+        names = self.forward.input_names()
+        return {f"{n}_grad": known[n] for n in names if known.get(n) is not None}
+
+
+def backward_of(forward: type[Op]) -> type[Backward]:
+    """Return the class of the operator ``_backward_X`` for the class of X."""
+    if forward not in _CLASSES:
+        name = f"_backward_{forward.op_name}"
+        _CLASSES[forward] = type(
+            f"Backward{forward.__name__}",
+            (Backward,),
+            {
+                "__doc__": f"Gradient of `{forward.op_name}` by each of its inputs.",
+                "op_name": name,
+                "forward_class": forward,
+                "inputs": tuple(Input(f"As in `{forward.op_name}`.", i.name) for i in forward.inputs),
+                "params": forward.params,
+                "_param_index": forward._param_index,
+                "_asks_training": True,
+                "_asks_rng": True,
+                "samples": (),
+            },
+        )
+    return _CLASSES[forward]

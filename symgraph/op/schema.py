@@ -1,0 +1,487 @@
+"""What an operator is: a class whose typed attributes are its schema.
+
+    @op("FullyConnected")
+    class FullyConnected(Op):
+        '''Linear transformation: ``Y = X W^T + b``.'''
+
+        data: Tensor = arg("Input, (batch, ...).")
+        weight: Tensor = arg("Weights, (num_hidden, features).")
+        bias: Tensor = arg("Bias, (num_hidden,).", unless="no_bias")
+        num_hidden: int = param("Number of output features.", ge=1)
+        no_bias: bool = param("Leave the bias out.", default=False)
+
+        def compute(self, xp, data, weight, bias=None): ...
+
+An instance is the operator with its bound parameters: frozen, hashable, equal by value. The schema is data with many
+readers: argument checking, signatures, documentation, attribute text, the generic tests. A definition that is
+incomplete or contradicts itself fails at import.
+
+What does not belong here: graphs, shapes of particular tensors, any particular operator.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+from symgraph.errors import ArgumentError, OperatorDefinitionError, suggest
+from symgraph.op.types import ParamType, type_of
+
+__all__ = ["REQUIRED", "Input", "Op", "Param", "PartialShape", "Sample", "Tensor", "Tensors", "arg", "args", "param"]
+
+#: A shape of which some axes, or all (None), are unknown.
+PartialShape = tuple[int | None, ...]
+
+
+class Tensor:
+    """Annotation of an input: one tensor."""
+
+
+class Tensors:
+    """Annotation of an input: any number of tensors."""
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+#: The default of a parameter that has none.
+REQUIRED: Any = _Required()
+
+
+@dataclass(frozen=True)
+class Input:
+    """Schema of one input, or of the variadic inputs."""
+
+    doc: str
+    name: str = ""
+    when: Callable[[Any], bool] | None = None
+    mutates: bool = False
+    init: str | None = None
+    variadic: bool = False
+    count: str | None = None
+    prefix: str = "arg"
+
+
+@dataclass(frozen=True)
+class Param:
+    """Schema of one parameter."""
+
+    doc: str
+    default: Any = REQUIRED
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    live: bool = False
+    name: str = ""
+    type: ParamType = field(default_factory=ParamType)
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+    def parse(self, value: Any) -> Any:
+        """Return the canonical value, or raise `ValueError` saying what was expected."""
+        parsed = self.type.parse(value)
+        numbers = parsed if isinstance(parsed, tuple) else (parsed,)
+        for number in numbers:
+            if isinstance(number, (int, float)) and not isinstance(number, bool):
+                if self.ge is not None and number < self.ge:
+                    raise ValueError(f"{self.type.label} >= {self.ge}")
+                if self.gt is not None and number <= self.gt:
+                    raise ValueError(f"{self.type.label} > {self.gt}")
+                if self.le is not None and number > self.le:
+                    raise ValueError(f"{self.type.label} <= {self.le}")
+        return parsed
+
+    def describe(self) -> str:
+        """Return type and default as documentation prints them: ``float, optional, default=0.95``."""
+        if self.required:
+            return f"{self.type.label}, required"
+        return f"{self.type.label}, optional, default={self.type.show(self.default)}"
+
+
+def arg(
+    doc: str,
+    *,
+    unless: str | None = None,
+    when: Callable[[Any], bool] | None = None,
+    mutates: bool = False,
+    init: str | None = None,
+) -> Any:
+    """Declare an input tensor.
+
+    Parameters
+    ----------
+    doc
+        What it is, with its shape.
+    unless
+        Name of a boolean parameter that takes the input away.
+    when
+        Function of the operator telling whether the input is there; for conditions that `unless` cannot say.
+    mutates
+        The operator renews this input: `compute` returns its new value after the outputs. In a symbol it must be a
+        variable, and it shows as an auxiliary state.
+    init
+        Default initialiser of a variable made for this input, as JSON text.
+    """
+    if unless is not None:
+        when = _unless(unless)
+    return Input(doc, when=when, mutates=mutates, init=init)
+
+
+def _unless(name: str) -> Callable[[Any], bool]:
+    def when(operator: Any) -> bool:
+        return not getattr(operator, name)
+
+    return when
+
+
+def args(doc: str, *, count: str, prefix: str = "arg") -> Any:
+    """Declare a variadic input whose number of tensors is the parameter `count`; they are named `prefix` + index."""
+    return Input(doc, variadic=True, count=count, prefix=prefix)
+
+
+def param(
+    doc: str,
+    *,
+    default: Any = REQUIRED,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    live: bool = False,
+) -> Any:
+    """Declare a parameter.
+
+    Parameters
+    ----------
+    doc
+        What it means, with its unit if it has one.
+    default
+        Value when it is left out; without one the parameter is required.
+    ge, gt, le
+        Bounds of the value, or of each element of a tuple.
+    live
+        The value may change between steps of a bound graph without compiling anew. Only for numbers that
+        `compute` never branches on.
+    """
+    return Param(doc, default=default, ge=ge, gt=gt, le=le, live=live)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One use of an operator, for the generic tests, the documentation and the benchmarks.
+
+    Parameters
+    ----------
+    params
+        Parameter values.
+    shapes
+        Shape of each input, in order.
+    low, high
+        Range from which float inputs are drawn.
+    dtypes
+        Dtype of each input that is not float32, by input name.
+    integers
+        Inputs that hold whole numbers in ``[0, bound)``: labels, indices; by input name.
+    training
+        Whether it runs as a training step.
+    smooth
+        False where the function has a kink or a jump near which finite differences mislead.
+    """
+
+    shapes: Sequence[tuple[int, ...]]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    low: float = -1.0
+    high: float = 1.0
+    dtypes: Mapping[str, str] = field(default_factory=dict)
+    integers: Mapping[str, int] = field(default_factory=dict)
+    training: bool = False
+    smooth: bool = True
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(arg, args, param))
+class Op:
+    """Base class of operators; see the module's docstring.
+
+    Class attributes
+    ----------------
+    op_name
+        Canonical name, the one written to JSON.
+    aliases
+        Other names under which it is found.
+    outputs
+        Names of all outputs, hidden ones included.
+    differentiable
+        False where no gradient exists; asking for one is an error.
+    is_loss
+        True where the gradient does not read a head gradient.
+    keeps_unknown_attrs
+        True where attributes that are no parameters are kept without complaint.
+    samples
+        Uses of the operator for the generic tests.
+    """
+
+    op_name: ClassVar[str] = ""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    inputs: ClassVar[tuple[Input, ...]] = ()
+    params: ClassVar[tuple[Param, ...]] = ()
+    outputs: ClassVar[tuple[str, ...]] = ("output",)
+    differentiable: ClassVar[bool] = True
+    is_loss: ClassVar[bool] = False
+    samples: ClassVar[Sequence[Sample]] = ()
+    _param_index: ClassVar[dict[str, Param]] = {}
+    _asks_training: ClassVar[bool] = False
+    _asks_rng: ClassVar[bool] = False
+    _values: tuple[Any, ...]
+
+    # -- construction ---------------------------------------------------------------------------------------------
+
+    def __init__(self, **values: Any) -> None:
+        values = {dotless(name): value for name, value in values.items()}
+        problems = [problem for name in values if (problem := self._unknown(name))]
+        parsed = []
+        for p in self.params:
+            if p.name not in values:
+                if p.required:
+                    problems.append(f"{p.name} is required ({p.type.label}): {p.doc}")
+                parsed.append(p.default)
+                continue
+            try:
+                parsed.append(p.parse(values[p.name]))
+            except ValueError as error:
+                problems.append(f"{p.name} must be {error}, got {values[p.name]!r}")
+        if problems:
+            raise ArgumentError("; ".join(problems), where=f"{self.op_name}()")
+        self._freeze(tuple(parsed))
+
+    @classmethod
+    def _unknown(cls, name: str) -> str | None:
+        if name in cls._param_index:
+            return None
+        hint = suggest(name, cls._param_index)
+        did = f"; did you mean {hint!r}?" if hint else ""
+        return f"has no argument {name!r}{did}"
+
+    def _freeze(self, values: tuple[Any, ...]) -> None:
+        put = object.__setattr__
+        for p, value in zip(self.params, values, strict=True):
+            put(self, p.name, value)
+        put(self, "_values", values)
+
+    @classmethod
+    def from_values(cls, values: tuple[Any, ...]) -> Op:
+        """Return the operator with canonical values in the order of `params`; nothing is checked."""
+        self = cls.__new__(cls)
+        self._freeze(values)
+        return self
+
+    @classmethod
+    def from_attrs(cls, attrs: Mapping[str, str]) -> Op:
+        """Return the operator whose parameters stand in `attrs` as text.
+
+        Keys that begin and end with two underscores are no parameters and are passed over. An operator without
+        parameters passes over everything, as MXNet does.
+
+        Raises
+        ------
+        ArgumentError
+            Naming all bad, missing and unknown attributes at once.
+        """
+        if not cls.params:
+            return cls.from_values(())
+        return cls(**{k: v for k, v in attrs.items() if not (k.startswith("__") and k.endswith("__"))})
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{self.op_name} is frozen: make a new one instead of setting {name!r}")
+
+    def with_live(self, live: Mapping[str, Any]) -> Op:
+        """Return a copy whose live parameters are the given objects; for tracing only."""
+        other = type(self).from_values(self._values)
+        for name, value in live.items():
+            object.__setattr__(other, name, value)
+        return other
+
+    # -- value ----------------------------------------------------------------------------------------------------
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """Canonical parameter values in the order of `params`."""
+        return self._values
+
+    def live_values(self) -> dict[str, float]:
+        """Return the live parameters with their values."""
+        return {p.name: getattr(self, p.name) for p in self.params if p.live}
+
+    def structure(self) -> tuple[Any, ...]:
+        """Return a key equal for operators that trace to the same program: live values do not count."""
+        return (type(self), *(None if p.live else v for p, v in zip(self.params, self._values, strict=True)))
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._values == other._values  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._values))
+
+    def __repr__(self) -> str:
+        given = (f"{p.name}={p.type.show(v)}" for p, v in self.given())
+        return f"{self.op_name}({', '.join(given)})"
+
+    def given(self) -> Iterator[tuple[Param, Any]]:
+        """Yield the parameters that differ from their default."""
+        for p, value in zip(self.params, self._values, strict=True):
+            if p.required or value != p.default:
+                yield p, value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (self.op_name, self._values)
+
+    # -- inputs and outputs ---------------------------------------------------------------------------------------
+
+    def input_names(self) -> tuple[str, ...]:
+        """Return the names of the inputs, given these parameters."""
+        names: list[str] = []
+        for i in self.inputs:
+            if i.variadic:
+                names += [f"{i.prefix}{k}" for k in range(getattr(self, i.count or ""))]
+            elif i.when is None or i.when(self):
+                names.append(i.name)
+        return tuple(names)
+
+    def mutated(self) -> tuple[str, ...]:
+        """Return the names of the inputs that the operator renews."""
+        mutable = {i.name for i in self.inputs if i.mutates}
+        return tuple(name for name in self.input_names() if name in mutable) if mutable else ()
+
+    def output_names(self) -> tuple[str, ...]:
+        """Return the names of all outputs, hidden ones included."""
+        return self.outputs
+
+    def num_visible(self) -> int:
+        """Return how many outputs a user sees; the others are hidden and come last."""
+        return len(self.output_names())
+
+    def initializer(self, name: str) -> str | None:
+        """Return the default initialiser (JSON text) of a variable made for the input `name`."""
+        return next((i.init for i in self.inputs if i.name == name), None)
+
+    # -- rules: an operator defines `compute`; the others are optional --------------------------------------------
+
+    compute: ClassVar[Callable[..., Any]]
+    backward: ClassVar[Callable[..., Any] | None] = None
+    shapes: ClassVar[Callable[..., Mapping[str, PartialShape]] | None] = None
+    dtypes: ClassVar[Callable[..., Mapping[str, Any]] | None] = None
+
+
+def dotless(name: str) -> str:
+    """Return an argument's name with the dots of MXNet's R front-end as underscores."""
+    return name.replace(".", "_") if "." in name else name
+
+
+def _unpickle(name: str, values: tuple[Any, ...]) -> Op:
+    from symgraph.op.registry import find
+
+    return find(name).from_values(values)
+
+
+_T = TypeVar("_T", bound=type[Op])
+
+
+def define(cls: _T, name: str, aliases: Sequence[str]) -> _T:
+    """Read the schema off a class's attributes, check it, and store it on the class.
+
+    Raises
+    ------
+    OperatorDefinitionError
+        With a sentence saying what to add or mend.
+    """
+
+    def fail(what: str) -> typing.NoReturn:
+        raise OperatorDefinitionError(what, where=f"operator {name!r} (class {cls.__name__})")
+
+    if not (cls.__doc__ or "").strip() or cls.__doc__ == Op.__doc__:
+        fail("has no docstring: add one that begins with a one-sentence summary")
+    if not hasattr(cls, "compute"):
+        fail("has no compute: add 'def compute(self, xp, ...)'")
+    inputs, params = [], []
+    hints = typing.get_type_hints(cls, include_extras=True)
+    for key, value in list(cls.__dict__.items()):
+        if not isinstance(value, (Input, Param)):
+            continue
+        if key not in hints:
+            fail(f"{key!r} has no annotation: write '{key}: Tensor = arg(...)' or '{key}: int = param(...)'")
+        if not value.doc.strip():
+            fail(f"{key!r} has no documentation: say what it means in the first argument of its declaration")
+        if isinstance(value, Input):
+            if hints[key] is not (Tensors if value.variadic else Tensor):
+                fail(f"input {key!r} must be annotated {'Tensors' if value.variadic else 'Tensor'}")
+            if params:
+                fail(f"input {key!r} stands after a parameter: inputs come first, as in the call")
+            inputs.append(_renamed(value, key))
+        else:
+            kind = type_of(hints[key])
+            if kind is None:
+                fail(f"parameter {key!r} has the annotation {hints[key]!r}, which is no parameter type")
+            declared = Param(value.doc, value.default, value.ge, value.gt, value.le, value.live, key, kind)
+            if not declared.required:
+                try:
+                    canonical = declared.parse(declared.default)
+                except ValueError as error:
+                    fail(f"default of {key!r} is {declared.default!r}, but it must be {error}")
+                declared = Param(
+                    value.doc, canonical, value.ge, value.gt, value.le, value.live, key, kind
+                )
+            params.append(declared)
+        delattr(cls, key)
+    cls.op_name, cls.aliases = name, tuple(aliases)
+    cls.inputs, cls.params = tuple(inputs), tuple(params)
+    cls._param_index = {p.name: p for p in params}
+    for i in inputs:
+        if i.variadic and i.count not in cls._param_index and not isinstance(getattr(cls, i.count or "", None), property):
+            fail(f"variadic input {i.name!r} counts by {i.count!r}, which is no parameter of it")
+    _check_rules(cls, fail)
+    return cls
+
+
+def _renamed(value: Input, name: str) -> Input:
+    return Input(value.doc, name, value.when, value.mutates, value.init, value.variadic, value.count, value.prefix)
+
+
+def _check_rules(cls: type[Op], fail: Callable[[str], typing.NoReturn]) -> None:
+    """Check that the rules' signatures name only inputs and outputs that exist."""
+    names = [i.name for i in cls.inputs]
+    variadic = any(i.variadic for i in cls.inputs) or cls.input_names is not Op.input_names
+    outputs = set(cls.outputs) if cls.output_names is Op.output_names else None
+    requests = {"training", "rng"}
+    compute = inspect.signature(cls.compute).parameters
+    positional = [p.name for p in compute.values() if p.kind is p.POSITIONAL_OR_KEYWORD][2:]
+    keyword = {p.name for p in compute.values() if p.kind is p.KEYWORD_ONLY}
+    if unknown := keyword - requests:
+        fail(f"compute asks for {sorted(unknown)}; it may ask for {sorted(requests)}")
+    if not variadic and positional != names and not any(p.kind is p.VAR_POSITIONAL for p in compute.values()):
+        fail(f"compute takes {positional}, but the inputs are {names}: name them alike and in the same order")
+    cls._asks_training, cls._asks_rng = "training" in keyword, "rng" in keyword
+    if cls._asks_rng and cls.differentiable and cls.backward is None:
+        fail("draws random numbers, so its gradient cannot be derived: write backward, or set differentiable = False")
+    if variadic or outputs is None:
+        return
+    heads = {"dy", *(f"dy_{o}" for o in outputs)}
+    for rule, allowed in (
+        (cls.backward, heads | set(names) | outputs | {"training"}),
+        (cls.shapes, set(names) | outputs),
+        (cls.dtypes, set(names) | outputs),
+    ):
+        if rule is None:
+            continue
+        given = inspect.signature(rule).parameters.values()
+        skip = 2 if rule is cls.backward else 1
+        for p in list(given)[skip:]:
+            if p.kind is not p.VAR_KEYWORD and p.name not in allowed:
+                hint = suggest(p.name, allowed)
+                did = f"; did you mean {hint!r}?" if hint else ""
+                fail(f"{rule.__name__} asks for {p.name!r}, which is none of {sorted(allowed)}{did}")
+
