@@ -219,7 +219,7 @@ class Recorder(Namespace):
                         f"but the operand is {v.spec}"
                     )
                 self._accumulate(grads, v, dx)
-        result = [grads.get(id(x.value)) or self.zeros_like(x) for x in leaves]
+        result = [grads[id(x.value)] if id(x.value) in grads else self.zeros_like(x) for x in leaves]
         _unalias(self.program.equations[start:], {id(x.value): y.value for x, y in zip(leaves, inputs, strict=True)})
         renamed = {id(x.value): y for x, y in zip(leaves, inputs, strict=True)}
         return [renamed.get(id(g.value), g) for g in result]
