@@ -1,0 +1,1 @@
+"""Engines that execute programs. `numpy` is always there; others are extras."""

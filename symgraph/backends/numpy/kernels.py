@@ -1,0 +1,388 @@
+"""A NumPy kernel for every primitive.
+
+A kernel turns one equation, its arrays being given, into *calls*: tuples ``(function, *arguments)`` that write into
+the result's array. They are made once, when a program is bound, and then executed over and over; nothing is looked
+up, allocated or converted in a run. Functions are NumPy's own wherever one call does the work, so that a run of many
+calls never comes back to the interpreter in between.
+
+``view`` kernels make a view of the operand instead, where NumPy can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from symgraph.program.values import Spec
+
+__all__ = ["KERNELS", "UFUNCS", "VIEWS", "Call", "Kernel", "workspace_bytes"]
+
+
+
+class _Late:  # TEMPORARY until the modules land
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getattr__(self, key: str) -> Any:
+        import importlib
+
+        def call(*a: Any, **k: Any) -> Any:
+            return getattr(importlib.import_module(f"symgraph.backends.numpy.{self.name}"), key)(*a, **k)
+
+        return call
+
+
+convolution, pooling, random_bits, special = map(_Late, ("convolution", "pooling", "random_bits", "special"))
+
+Array = np.ndarray[Any, Any]
+Call = tuple[Any, ...]
+
+#: Primitives that are one NumPy ufunc (or a function called alike): ``function(*operands, out)``.
+UFUNCS: dict[str, Callable[..., Any]] = {
+    "abs": np.absolute,
+    "acos": np.arccos,
+    "acosh": np.arccosh,
+    "asin": np.arcsin,
+    "asinh": np.arcsinh,
+    "atan": np.arctan,
+    "atan2": np.arctan2,
+    "atanh": np.arctanh,
+    **{
+        name: getattr(np, name)
+        for name in (
+            "negative sign square floor ceil trunc rint exp expm1 log log1p log2 log10 sqrt cbrt reciprocal sin cos tan "
+            "sinh cosh tanh isnan isinf isfinite logical_not add subtract multiply divide remainder power maximum "
+            "minimum hypot equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor"
+        ).split()
+    },
+    "erf": special.erf,
+    "erfinv": special.erfinv,
+    "lgamma": special.lgamma,
+    "digamma": special.digamma,
+}
+
+Parts = tuple[tuple[int | None, int | None, int], ...]
+
+
+def slices(parts: Parts) -> tuple[slice, ...]:
+    """Return Python slices from (start, stop, step) triples."""
+    return tuple(slice(*p) for p in parts)
+
+
+#: Primitives that rearrange: ``function(operand, **params)`` returns a view where NumPy can make one.
+VIEWS: dict[str, Callable[..., Array]] = {
+    "stop_gradient": lambda x: x,
+    "reshape": lambda x, shape: x.reshape(shape),
+    "permute_dims": lambda x, axes: x.transpose(axes),
+    "broadcast_to": lambda x, shape: np.broadcast_to(x, shape),
+    "slice": lambda x, parts: x[slices(parts)],
+}
+
+#: ``(operands, out, workspace, **params) -> calls``
+Kernel = Callable[..., list[Call]]
+KERNELS: dict[str, Kernel] = {}
+#: ``(operand specs, result spec, **params) -> bytes``, for kernels that need scratch memory.
+_WORKSPACES: dict[str, Callable[..., int]] = {}
+
+
+def kernel(name: str, workspace: Callable[..., int] | None = None) -> Callable[[Kernel], Kernel]:
+    """Decorator: enter the kernel of a primitive."""
+
+    def enter(function: Kernel) -> Kernel:
+        KERNELS[name] = function
+        if workspace is not None:
+            _WORKSPACES[name] = workspace
+        return function
+
+    return enter
+
+
+def workspace_bytes(name: str, operands: Sequence[Spec], result: Spec, params: dict[str, Any]) -> int:
+    """Return how much scratch memory the kernel of a primitive needs."""
+    rule = _WORKSPACES.get(name)
+    return rule(operands, result, **params) if rule else 0
+
+
+# -- maps and views -----------------------------------------------------------------------------------------------------
+
+
+def _ufunc_kernel(function: Callable[..., Any]) -> Kernel:
+    def make(operands: Sequence[Array], out: Array, workspace: Any) -> list[Call]:
+        return [(function, *operands, out)]
+
+    return make
+
+
+def _view_kernel(function: Callable[..., Array]) -> Kernel:
+    def make(operands: Sequence[Array], out: Array, workspace: Any, **params: Any) -> list[Call]:
+        source = operands[0]
+        if function is VIEWS["reshape"]:
+            # Reshaping the contiguous result instead never copies the operand on the way.
+            return [(np.copyto, out.reshape(source.shape), source)]
+        return [(np.copyto, out, function(source, **params))]
+
+    return make
+
+
+for _name, _function in UFUNCS.items():
+    KERNELS[_name] = _ufunc_kernel(_function)
+for _name, _view in VIEWS.items():
+    KERNELS[_name] = _view_kernel(_view)
+
+
+@kernel("where")
+def _where(operands: Sequence[Array], out: Array, workspace: Any) -> list[Call]:
+    condition, x, y = operands
+    # The result may share memory with y, never with x: the planner knows.
+    calls: list[Call] = [] if y is out else [(np.copyto, out, y)]
+    return [*calls, (np.copyto, out, x, "same_kind", condition)]
+
+
+@kernel("astype")
+def _astype(operands: Sequence[Array], out: Array, workspace: Any, dtype: str) -> list[Call]:
+    return [(np.copyto, out, operands[0], "unsafe")]
+
+
+# -- reductions -----------------------------------------------------------------------------------------------------------
+
+
+def _reduce_kernel(ufunc: np.ufunc) -> Kernel:
+    def make(
+        operands: Sequence[Array], out: Array, workspace: Any, axes: tuple[int, ...], keepdims: bool
+    ) -> list[Call]:
+        return [(ufunc.reduce, operands[0], axes, None, out, keepdims)]
+
+    return make
+
+
+KERNELS["sum"] = _reduce_kernel(np.add)
+KERNELS["prod"] = _reduce_kernel(np.multiply)
+KERNELS["max"] = _reduce_kernel(np.maximum)
+KERNELS["min"] = _reduce_kernel(np.minimum)
+
+
+@kernel("argmax")
+def _argmax(operands: Sequence[Array], out: Array, workspace: Any, axis: int) -> list[Call]:
+    return [(np.argmax, operands[0], axis, out)]
+
+
+@kernel("argmin")
+def _argmin(operands: Sequence[Array], out: Array, workspace: Any, axis: int) -> list[Call]:
+    return [(np.argmin, operands[0], axis, out)]
+
+
+@kernel("cumsum")
+def _cumsum(operands: Sequence[Array], out: Array, workspace: Any, axis: int, reverse: bool) -> list[Call]:
+    x = operands[0]
+    if reverse:
+        x, out = np.flip(x, axis), np.flip(out, axis)
+    return [(np.add.accumulate, x, axis, None, out)]
+
+
+def _store(out: Array, function: Callable[..., Array], *arguments: Any) -> None:
+    """Copy a fresh result; for rare functions that NumPy offers without ``out``."""
+    np.copyto(out, function(*arguments))
+
+
+@kernel("sort")
+def _sort(operands: Sequence[Array], out: Array, workspace: Any, axis: int) -> list[Call]:
+    return [(_store, out, np.sort, operands[0], axis, "stable")]
+
+
+@kernel("argsort")
+def _argsort(operands: Sequence[Array], out: Array, workspace: Any, axis: int) -> list[Call]:
+    return [(_store, out, np.argsort, operands[0], axis, "stable")]
+
+
+# -- rearranging ------------------------------------------------------------------------------------------------------------
+
+
+@kernel("embed")
+def _embed(operands: Sequence[Array], out: Array, workspace: Any, shape: tuple[int, ...], parts: Parts) -> list[Call]:
+    return [(out.fill, 0), (np.copyto, out[slices(parts)], operands[0])]
+
+
+@kernel("pad")
+def _pad(operands: Sequence[Array], out: Array, workspace: Any, widths: Any, value: float) -> list[Call]:
+    x = operands[0]
+    inside = tuple(slice(low, low + n) for n, (low, _) in zip(x.shape, widths, strict=True))
+    return [(out.fill, out.dtype.type(value)), (np.copyto, out[inside], x)]
+
+
+@kernel("concat")
+def _concat(operands: Sequence[Array], out: Array, workspace: Any, axis: int) -> list[Call]:
+    calls, start = [], 0
+    for x in operands:
+        stop = start + x.shape[axis]
+        calls.append((np.copyto, out[(*[slice(None)] * axis, slice(start, stop))], x))
+        start = stop
+    return calls
+
+
+# -- indexing -----------------------------------------------------------------------------------------------------------------
+
+
+@kernel("take")
+def _take(operands: Sequence[Array], out: Array, workspace: Any, axis: int, mode: str) -> list[Call]:
+    x, indices = operands
+    return [(np.take, x, indices, axis, out, mode)]
+
+
+def _add_at(out: Array, index: Any, updates: Array) -> None:
+    out.fill(0)
+    np.add.at(out, index, updates)
+
+
+def _take_add_run(out: Array, indices: Array, updates: Array, axis: int, mode: str) -> None:
+    n = out.shape[axis]
+    indices = np.clip(indices, 0, n - 1) if mode == "clip" else np.remainder(indices, n)
+    axes = tuple(range(axis, axis + indices.ndim))
+    _add_at(np.moveaxis(out, axis, 0), indices, np.moveaxis(updates, axes, range(indices.ndim)))
+
+
+@kernel("take_add")
+def _take_add(operands: Sequence[Array], out: Array, workspace: Any, shape: Any, axis: int, mode: str) -> list[Call]:
+    return [(_take_add_run, out, *operands, axis, mode)]
+
+
+@kernel("take_along_axis")
+def _take_along_axis(operands: Sequence[Array], out: Array, workspace: Any, axis: int) -> list[Call]:
+    return [(_store, out, np.take_along_axis, *operands, axis)]
+
+
+def _put_along_axis_run(out: Array, indices: Array, updates: Array, axis: int) -> None:
+    grid = list(np.ogrid[tuple(slice(n) for n in indices.shape)])
+    grid[axis] = indices
+    _add_at(out, tuple(grid), updates)
+
+
+@kernel("put_along_axis_add")
+def _put_along_axis(operands: Sequence[Array], out: Array, workspace: Any, shape: Any, axis: int) -> list[Call]:
+    return [(_put_along_axis_run, out, *operands, axis)]
+
+
+def _gather(x: Array, indices: Array) -> Array:
+    return x[tuple(indices)]
+
+
+@kernel("gather_nd")
+def _gather_nd(operands: Sequence[Array], out: Array, workspace: Any) -> list[Call]:
+    return [(_store, out, _gather, *operands)]
+
+
+def _scatter(out: Array, indices: Array, updates: Array) -> None:
+    _add_at(out, tuple(indices), updates)
+
+
+@kernel("scatter_nd_add")
+def _scatter_nd_add(operands: Sequence[Array], out: Array, workspace: Any, shape: Any) -> list[Call]:
+    return [(_scatter, out, *operands)]
+
+
+# -- linear algebra, convolution, pooling -----------------------------------------------------------------------------------------
+
+
+def _matmul_half(x: Array, y: Array, out: Array) -> None:
+    # NumPy multiplies half matrices without BLAS; through float32 it is faster, and rounded once.
+    np.copyto(out, np.matmul(x.astype(np.float32), y.astype(np.float32)), casting="same_kind")
+
+
+@kernel("matmul")
+def _matmul(operands: Sequence[Array], out: Array, workspace: Any) -> list[Call]:
+    return [(_matmul_half if out.dtype == np.float16 else np.matmul, *operands, out)]
+
+
+def _plan_conv(specs: Sequence[Spec], result: Spec, **p: Any) -> Any:
+    x, w = specs
+    return convolution.plan_forward(x.shape, w.shape, p["stride"], p["dilate"], p["pad"], p["groups"], x.dtype)
+
+
+def _plan_conv_data(specs: Sequence[Spec], result: Spec, **p: Any) -> Any:
+    return convolution.plan_data_gradient(
+        result.shape, specs[1].shape, p["stride"], p["dilate"], p["pad"], p["groups"], result.dtype
+    )
+
+
+def _plan_conv_weight(specs: Sequence[Spec], result: Spec, **p: Any) -> Any:
+    return convolution.plan_weight_gradient(
+        specs[0].shape, result.shape, p["stride"], p["dilate"], p["pad"], p["groups"], result.dtype
+    )
+
+
+def _plan_max_pool(specs: Sequence[Spec], result: Spec, **p: Any) -> Any:
+    return pooling.plan_forward("max", specs[0].shape, p["kernel"], p["stride"], p["pad"], result.dtype)
+
+
+def _plan_sum_pool(specs: Sequence[Spec], result: Spec, **p: Any) -> Any:
+    return pooling.plan_forward("sum", specs[0].shape, p["kernel"], p["stride"], p["pad"], result.dtype)
+
+
+def _plan_max_pool_grad(specs: Sequence[Spec], result: Spec, **p: Any) -> Any:
+    return pooling.plan_gradient("max", specs[0].shape, p["kernel"], p["stride"], p["pad"], result.dtype)
+
+
+def _plan_sum_pool_grad(specs: Sequence[Spec], result: Spec, **p: Any) -> Any:
+    return pooling.plan_gradient("sum", result.shape, p["kernel"], p["stride"], p["pad"], result.dtype)
+
+
+def _plan_max_pool_gather(specs: Sequence[Spec], result: Spec, **p: Any) -> Any:
+    return pooling.plan_gather(specs[0].shape, p["kernel"], p["stride"], p["pad"], result.dtype)
+
+
+def _planned(plan: Callable[..., Any]) -> None:
+    name = plan.__name__.removeprefix("_plan_")
+    name = {"conv_data": "conv_data_grad", "conv_weight": "conv_weight_grad"}.get(name, name)
+
+    def make(operands: Sequence[Array], out: Array, workspace: Any, **params: Any) -> list[Call]:
+        made = plan([Spec(x.shape, x.dtype) for x in operands], Spec(out.shape, out.dtype), **params)
+        scratch = None if workspace is None else workspace[: made.workspace]
+        return [(made.bind(*operands, out, scratch),)]
+
+    def size(operands: Sequence[Spec], result: Spec, **params: Any) -> int:
+        made = plan(operands, result, **params)
+        return int(made.workspace) * made.workspace_dtype.itemsize
+
+    KERNELS[name], _WORKSPACES[name] = make, size
+
+
+for _plan in (
+    _plan_conv,
+    _plan_conv_data,
+    _plan_conv_weight,
+    _plan_max_pool,
+    _plan_sum_pool,
+    _plan_max_pool_grad,
+    _plan_sum_pool_grad,
+    _plan_max_pool_gather,
+):
+    _planned(_plan)
+
+
+# -- making -----------------------------------------------------------------------------------------------------------------------
+
+
+@kernel("arange")
+def _arange(
+    operands: Sequence[Array], out: Array, workspace: Any, n: int, start: float, step: float, dtype: str
+) -> list[Call]:
+    return [(np.copyto, out, start + step * np.arange(n), "unsafe")]
+
+
+def _uniform(out: Array, state: Array, key: int) -> None:
+    np.copyto(out, random_bits.uniform(state, key, out.shape, out.dtype))
+
+
+def _normal(out: Array, state: Array, key: int) -> None:
+    np.copyto(out, random_bits.normal(state, key, out.shape, out.dtype))
+
+
+@kernel("random_uniform")
+def _random_uniform(operands: Sequence[Array], out: Array, workspace: Any, key: int, **_: Any) -> list[Call]:
+    return [(_uniform, out, operands[0], key)]
+
+
+@kernel("random_normal")
+def _random_normal(operands: Sequence[Array], out: Array, workspace: Any, key: int, **_: Any) -> list[Call]:
+    return [(_normal, out, operands[0], key)]
