@@ -1,0 +1,235 @@
+"""Passes over programs, and the runner that verifies, times and names each.
+
+A pass is a function ``Program -> Program``. What it needs of earlier passes and what it provides are declared, so the
+runner can say which pass is missing. Every pass can be switched off by name, and all of the default ones leave every
+bit of the results as it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symgraph.errors import ArgumentError, suggest
+from symgraph.program import rules
+from symgraph.program.recorder import Recorder
+from symgraph.program.values import Equation, Program, Value
+
+__all__ = ["PIPELINE", "Pass", "PassRecord", "optimize"]
+
+Evaluate = Callable[..., Any]
+
+#: Constants above this size are computed in each run rather than kept.
+_FOLD_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass: its name, a sentence, the function, and what it needs and provides."""
+
+    name: str
+    doc: str
+    run: Callable[[Program, Evaluate], Program]
+    needs: tuple[str, ...] = ()
+    gives: tuple[str, ...] = ()
+    exact: bool = True
+
+
+@dataclass(frozen=True)
+class PassRecord:
+    """What one pass did: equations before and after, milliseconds, and whether it ran at all."""
+
+    name: str
+    before: int
+    after: int
+    milliseconds: float
+    ran: bool = True
+
+    def __str__(self) -> str:
+        if not self.ran:
+            return f"{self.name:<10} off"
+        change = "unchanged" if self.before == self.after else f"{self.before} -> {self.after} equations"
+        return f"{self.name:<10} {self.milliseconds:8.2f} ms  {change}"
+
+
+def optimize(
+    program: Program, evaluate: Evaluate, off: Iterable[str] = (), on: Iterable[str] = ()
+) -> tuple[Program, list[PassRecord]]:
+    """Run the pipeline.
+
+    Parameters
+    ----------
+    program
+        What to optimise; it stays as it is.
+    evaluate
+        ``(primitive, arrays, params) -> array``, from an engine; computes constants.
+    off
+        Names of passes to leave out.
+    on
+        Names of inexact passes to let in.
+
+    Raises
+    ------
+    ArgumentError
+        If a name is unknown, or a pass lacks what one that is off provides.
+    """
+    known = [p.name for p in PIPELINE]
+    off, on = set(off), set(on)
+    for name in sorted((off | on) - set(known)):
+        raise ArgumentError(f"no pass is named {name!r}", hint=suggest(name, known), facts={"passes": ", ".join(known)})
+    records: list[PassRecord] = []
+    provided: set[str] = set()
+    for each in PIPELINE:
+        if each.name in off or not (each.exact or each.name in on):
+            records.append(PassRecord(each.name, 0, 0, 0.0, ran=False))
+            continue
+        for need in each.needs:
+            if need not in provided:
+                source = next(p.name for p in PIPELINE if need in p.gives)
+                raise ArgumentError(f"pass {each.name!r} needs {need!r}, which pass {source!r} provides; leave it on")
+        before, start = len(program.equations), time.perf_counter()
+        program = each.run(program, evaluate)
+        spent = (time.perf_counter() - start) * 1e3
+        program.verify()
+        provided.update(each.gives)
+        records.append(PassRecord(each.name, before, len(program.equations), spent))
+    return program, records
+
+
+def _rebuilt(program: Program, rewrite: Callable[[Equation, tuple[Value, ...]], Sequence[Value] | None]) -> Program:
+    """Copy a program equation by equation; `rewrite` may give other values for an equation's outputs."""
+    renamed: dict[int, Value] = {}
+    equations: list[Equation] = []
+    for old in program.equations:
+        inputs = tuple([renamed.get(id(v), v) for v in old.inputs])
+        replacement = rewrite(old, inputs)
+        if replacement is None:
+            if inputs == old.inputs:
+                equations.append(old)
+                continue
+            new = Equation(old.primitive, inputs, old.params, [v.spec for v in old.outputs], old.origin)
+            equations.append(new)
+            replacement = new.outputs
+        for v, w in zip(old.outputs, replacement, strict=True):
+            renamed[id(v)] = w
+    return program.replaced(equations, [renamed.get(id(v), v) for v in program.outputs])
+
+
+def dead(program: Program, evaluate: Evaluate) -> Program:
+    """Drop equations that no output depends on."""
+    needed = {id(v) for v in program.outputs}
+    kept = []
+    for equation in reversed(program.equations):
+        if any(id(v) in needed for v in equation.outputs):
+            needed.update(id(v) for v in equation.inputs)
+            kept.append(equation)
+    return program.replaced(kept[::-1], program.outputs)
+
+
+def fold(program: Program, evaluate: Evaluate) -> Program:
+    """Compute what depends on constants alone."""
+
+    def rewrite(equation: Equation, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
+        out = equation.outputs[0]
+        if any(v.kind != "constant" for v in inputs) or out.nbytes > _FOLD_BYTES:
+            return None
+        if equation.primitive.kind == "view" and out.size > 1:
+            return None  # a view of a constant costs nothing
+        with np.errstate(all="ignore"):
+            data = np.array(evaluate(equation.primitive, [v.data for v in inputs], dict(equation.params)))
+        data.flags.writeable = False
+        return [Value(data.shape, data.dtype, "constant", data=data)]
+
+    return _rebuilt(program, rewrite)
+
+
+def cse(program: Program, evaluate: Evaluate) -> Program:
+    """Compute each common subexpression once."""
+    number: dict[int, int] = {}
+    seen: dict[tuple[Any, ...], Sequence[Value]] = {}
+    constants: dict[tuple[Any, ...], int] = {}
+
+    def identity(v: Value) -> int:
+        if v.kind == "constant" and v.size <= 16:
+            return constants.setdefault((v.data.dtype.str, v.shape, v.data.tobytes()), id(v))
+        return id(v)
+
+    def rewrite(equation: Equation, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
+        for v in inputs:
+            number[id(v)] = identity(v)
+        params = equation.params
+        key = (
+            equation.primitive,
+            tuple(params.items()) if len(params) < 2 else tuple(sorted(params.items())),
+            tuple([number[id(v)] for v in inputs]),
+        )
+        found = seen.get(key)
+        if found is not None:
+            return found
+        new = equation
+        if inputs != equation.inputs:
+            new = Equation(equation.primitive, inputs, params, [v.spec for v in equation.outputs], equation.origin)
+        seen[key] = new.outputs
+        kept.append(new)
+        return new.outputs
+
+    kept: list[Equation] = []
+    rebuilt = _rebuilt(program, rewrite)
+    return program.replaced(kept, rebuilt.outputs)
+
+
+def _simplifier(exact: bool) -> Callable[[Program, Evaluate], Program]:
+    def simplify(program: Program, evaluate: Evaluate) -> Program:
+        by_root: dict[str, list[tuple[rules.Rule, Equation, list[Value]]]] = {}
+        for rule in rules.RULES:
+            if rule.exact is exact:
+                equation, variables = rule.pattern()
+                by_root.setdefault(equation.primitive.name, []).append((rule, equation, variables))
+        recorder = Recorder()
+        emitted = recorder.program.equations
+
+        def rewrite(equation: Equation, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
+            new = equation
+            if inputs != equation.inputs:
+                new = Equation(
+                    equation.primitive, inputs, equation.params, [v.spec for v in equation.outputs], equation.origin
+                )
+            recorder.origin = equation.origin
+            out = new.outputs[0]
+            for rule, pattern, variables in by_root.get(equation.primitive.name, ()):
+                bound: dict[int, Value] = {}
+                params: list[dict[str, Any]] = []
+                if not rules.match(pattern.outputs[0], out, bound, params):
+                    continue
+                mark = len(emitted)
+                result = rule.rewrite(recorder, [bound[id(v)] for v in variables], out.spec, params)
+                if result.spec == out.spec:
+                    return [result]
+                del emitted[mark:]  # a broadcast operand: the two sides have other shapes
+            emitted.append(new)
+            return new.outputs
+
+        rebuilt = _rebuilt(program, rewrite)
+        return program.replaced(emitted, rebuilt.outputs)
+
+    return simplify
+
+
+#: The pipeline, in order.
+PIPELINE: list[Pass] = [
+    # First, so that the others see only what is needed: tracing records both halves of every gradient.
+    Pass("dead", "Drop equations that no output depends on.", dead, gives=("live",)),
+    # Before simplify: a rule sees constants, not how they are computed.
+    Pass("fold", "Compute what depends on constants alone.", fold),
+    # Before simplify: "x * x" is one value twice only after common subexpressions are one.
+    Pass("cse", "Compute each common subexpression once.", cse),
+    Pass("simplify", "Apply the exact rules of `symgraph.program.rules`.", _simplifier(exact=True)),
+    Pass("relax", "Apply the inexact rules, too; off by default.", _simplifier(exact=False), exact=False),
+    # Again: simplification makes equal equations, and leaves some that nobody reads.
+    Pass("cse again", "Merge what simplification made equal.", cse),
+    Pass("dead again", "Drop what simplification left over.", dead),
+]
