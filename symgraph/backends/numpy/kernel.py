@@ -1,0 +1,173 @@
+"""What the planned kernels of the NumPy engine have in common: scratch places, staging, binding.
+
+A kernel plan is made from shapes and one dtype. It says how much scratch it wants, and is bound to arrays, which
+prepares every view and every NumPy call; running it makes the calls and nothing else.
+
+What does not belong here: the kernels themselves (`convolution`, `pooling`).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symgraph.errors import BindError
+
+__all__ = ["Array", "Call", "KernelPlan", "Scratch", "Step", "chain"]
+
+Array = npt.NDArray[Any]
+#: One prepared call: a function and its positional arguments.
+Step = tuple[Callable[..., object], tuple[Any, ...]]
+#: Prepared calls behind one name.
+Call = Callable[[], object]
+
+#: Bytes to which scratch arrays are aligned: a cache line, and the widest vector register.
+ALIGNMENT = 64
+
+
+def chain(steps: Sequence[Step]) -> Call:
+    """Return a callable that makes all calls of `steps` in order."""
+    if len(steps) == 1:
+        function, args = steps[0]
+        return functools.partial(function, *args)
+    frozen = tuple(steps)
+
+    def run() -> None:
+        for function, args in frozen:
+            function(*args)
+
+    return run
+
+
+class Scratch:
+    """Places in a flat workspace: reserved by name while planning, carved out as arrays while binding."""
+
+    def __init__(self) -> None:
+        self.nbytes = 0
+        self._places: dict[str, tuple[int, tuple[int, ...], np.dtype[Any]]] = {}
+
+    def reserve(self, name: str, shape: Sequence[int], dtype: npt.DTypeLike) -> None:
+        """Set room aside for an array of that shape and dtype."""
+        dtype = np.dtype(dtype)
+        self._places[name] = (self.nbytes, tuple(shape), dtype)
+        self.nbytes += -(-math.prod(shape) * dtype.itemsize // ALIGNMENT) * ALIGNMENT
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    def carve(self, name: str, workspace: Array) -> Array:
+        """Return the array reserved as `name`, as a view of `workspace`."""
+        offset, shape, dtype = self._places[name]
+        nbytes = math.prod(shape) * dtype.itemsize
+        return workspace.view(np.uint8)[offset : offset + nbytes].view(dtype).reshape(shape)
+
+
+class KernelPlan(ABC):
+    """A kernel for operands of known shapes and one dtype.
+
+    Parameters
+    ----------
+    operands
+        Shapes of the operands, in the order in which `bind` takes them.
+    result
+        Shape of the result.
+    dtype
+        Element type of all of them.
+    compute
+        Element type of the arithmetic; by default float32 for float16, else `dtype`.
+
+    Attributes
+    ----------
+    method
+        A line that says how the plan computes, for people.
+    scratch
+        The places of the scratch arrays; a subclass reserves its own after this class's.
+    """
+
+    method = ""
+
+    def __init__(
+        self,
+        operands: Sequence[Sequence[int]],
+        result: Sequence[int],
+        dtype: npt.DTypeLike,
+        compute: npt.DTypeLike | None = None,
+    ) -> None:
+        self.shapes = (*map(tuple, operands), tuple(result))
+        self.dtype = np.dtype(dtype)
+        self.compute = np.dtype(compute or (np.float32 if self.dtype == np.float16 else self.dtype))
+        self.scratch = Scratch()
+        if self.compute != self.dtype:
+            for position, shape in enumerate(self.shapes):
+                self.scratch.reserve(f"staged {position}", shape, self.compute)
+
+    @property
+    def workspace(self) -> int:
+        """Elements of `dtype` that the flat scratch array must have; 0 if none is needed."""
+        return -(-self.scratch.nbytes // self.dtype.itemsize)
+
+    @abstractmethod
+    def steps(self, operands: Sequence[Array], out: Array, carve: Callable[[str], Array]) -> list[Step]:
+        """Return the calls that compute `out` from `operands`, all of dtype `compute` and accepted by `usable`.
+
+        `carve` gives the scratch array reserved under a name.
+        """
+
+    def usable(self, position: int, x: Array) -> bool:
+        """Tell whether the calls can use `x`, the operand (or last, the result) at `position`, as it lies in memory."""
+        return bool(x.flags.c_contiguous)
+
+    def bind(self, *arrays: Array | None) -> Call:
+        """Prepare all calls for fixed arrays: the operands, the result, then the workspace (None if it is empty).
+
+        The result must not overlap an operand. An array whose memory layout the kernel cannot use is copied in every
+        call, through an array made here.
+
+        Returns
+        -------
+        A callable without arguments that computes the result from what the operands hold when it is called. It is to
+        be called by one thread at a time.
+
+        Raises
+        ------
+        BindError
+            If an array has another shape or dtype than planned, or the workspace is too small.
+        """
+        *given, workspace = arrays
+        if len(given) != len(self.shapes):
+            raise BindError(f"{len(given)} arrays given, expected {len(self.shapes)} and a workspace")
+        if self.workspace and (workspace is None or workspace.size < self.workspace or not workspace.flags.c_contiguous):
+            raise BindError(f"the workspace must be a contiguous array of {self.workspace} elements")
+        before: list[Step] = []
+        after: list[Step] = []
+        ready: list[Array] = []
+        last = len(given) - 1
+        for position, (x, shape) in enumerate(zip(given, self.shapes, strict=True)):
+            if x is None or x.shape != shape or x.dtype != self.dtype:
+                what = "None" if x is None else f"{x.dtype}{list(x.shape)}"
+                raise BindError(f"array {position} is {what}, planned was {self.dtype}{list(shape)}")
+            if self.compute != self.dtype:
+                assert workspace is not None
+                y = self.scratch.carve(f"staged {position}", workspace)
+            elif self.usable(position, x):
+                ready.append(x)
+                continue
+            else:
+                y = np.empty(shape, self.compute)
+            ready.append(y)
+            if position == last:
+                after.append((np.copyto, (x, y, "same_kind")))
+            else:
+                before.append((np.copyto, (y, x)))
+        carve = functools.partial(self.scratch.carve, workspace=workspace)
+        return chain([*before, *self.steps(ready[:-1], ready[-1], carve), *after])
+
+    def run(self, *arrays: Array | None) -> None:
+        """Bind and call once; see `bind`."""
+        self.bind(*arrays)()

@@ -1,0 +1,180 @@
+"""The worker threads of the NumPy engine: one pool, one setting for its width.
+
+NumPy releases the interpreter lock in copies, ufuncs and BLAS calls of more than a few hundred elements, so a large
+call split in parts runs on all cores. Starting the parts costs some 25 us, hence `SPLIT_ELEMENTS`: below it a call
+stays in the calling thread. BLAS has threads of its own and is called by one thread at a time, except where each call
+is too small for BLAS to split (matrix times vector), so cores are not oversubscribed.
+
+What does not belong here: any knowledge of what the tasks compute.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+
+__all__ = ["SPLIT_ELEMENTS", "parallel", "ranges", "set_worker_count", "split", "worker_count"]
+
+Task = Callable[[], object]
+
+#: Elements copied by a call below which splitting it does not pay (measured: break-even at 1 to 2 million).
+SPLIT_ELEMENTS = 1 << 21
+
+
+def _available() -> int:
+    """Return `SYMGRAPH_NUM_THREADS` if it is set, else the number of cores this process may use."""
+    text = os.environ.get("SYMGRAPH_NUM_THREADS", "").strip()
+    if text:
+        if not text.isdecimal() or int(text) < 1:
+            raise ValueError(f"SYMGRAPH_NUM_THREADS is {text!r}, expected a positive integer")
+        return int(text)
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+_count: int | None = None
+_queue: SimpleQueue[_Job] = SimpleQueue()
+_started = 0
+_lock = threading.Lock()
+_local = threading.local()
+
+
+def worker_count() -> int:
+    """Return how many threads work on one task list, the calling one included.
+
+    Raises
+    ------
+    ValueError
+        If the environment variable `SYMGRAPH_NUM_THREADS` is not a positive integer.
+    """
+    global _count
+    if _count is None:
+        _count = _available()
+    return _count
+
+
+def set_worker_count(count: int) -> None:
+    """Set how many threads work on one task list; plans made before keep the number of parts they were made with.
+
+    Raises
+    ------
+    ValueError
+        If `count` is less than 1.
+    """
+    global _count
+    if count < 1:
+        raise ValueError(f"the number of threads is {count}, expected at least 1")
+    _count = int(count)
+
+
+class _Job:
+    """One task list under way: whoever is free takes the next task; the last to finish releases `done`."""
+
+    __slots__ = ("done", "error", "finished", "tasks", "tickets")
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.tasks = tasks
+        self.tickets = itertools.count()
+        self.finished = itertools.count(1)
+        self.done = threading.Lock()
+        self.done.acquire()
+        self.error: BaseException | None = None
+
+    def work(self) -> None:
+        tasks, total = self.tasks, len(self.tasks)
+        while (ticket := next(self.tickets)) < total:
+            try:
+                if self.error is None:
+                    tasks[ticket]()
+            except BaseException as error:
+                self.error = error
+            if next(self.finished) == total:
+                self.done.release()
+
+    def join(self) -> None:
+        """Wait until no task is running any more, even when interrupted: tasks write into shared buffers."""
+        while True:
+            try:
+                self.done.acquire()
+                break
+            except BaseException as error:
+                self.error = error
+        if self.error is not None:
+            raise self.error
+
+
+def _serve() -> None:
+    _local.busy = True
+    while True:
+        _queue.get().work()
+
+
+def _start(count: int) -> None:
+    global _started
+    with _lock:
+        while _started < count:
+            threading.Thread(target=_serve, name=f"symgraph-{_started + 1}", daemon=True).start()
+            _started += 1
+
+
+def _forget() -> None:
+    """After a fork the child has no workers: start again with none."""
+    global _queue, _started, _lock, _local
+    _queue, _started, _lock, _local = SimpleQueue(), 0, threading.Lock(), threading.local()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def parallel(tasks: Sequence[Task]) -> Task:
+    """Return a callable that runs all `tasks`, on all workers, and returns when the last one has finished.
+
+    Tasks must be independent of each other. A task that itself calls a parallel callable runs that one serially. The
+    first exception stops tasks not yet begun and is raised in the caller once none is running.
+
+    >>> out = [0, 0]
+    >>> parallel([lambda: out.__setitem__(0, 1), lambda: out.__setitem__(1, 2)])()
+    >>> out
+    [1, 2]
+    """
+    if len(tasks) == 1:
+        return tasks[0]
+    tasks = tuple(tasks)
+
+    def run() -> None:
+        helpers = min(len(tasks), worker_count()) - 1
+        if helpers < 1 or getattr(_local, "busy", False):
+            for task in tasks:
+                task()
+            return
+        if _started < helpers:
+            _start(helpers)
+        job = _Job(tasks)
+        for _ in range(helpers):
+            _queue.put(job)
+        job.work()
+        job.join()
+
+    return run
+
+
+def ranges(length: int, parts: int) -> list[tuple[int, int]]:
+    """Cut ``range(length)`` into at most `parts` runs of nearly equal length, as (begin, end) pairs.
+
+    >>> ranges(5, 2)
+    [(0, 3), (3, 5)]
+    """
+    parts = max(1, min(parts, length))
+    size, extra = divmod(length, parts)
+    bounds = list(itertools.accumulate((size + (k < extra) for k in range(parts)), initial=0))
+    return list(itertools.pairwise(bounds))
+
+
+def split(length: int, elements: int) -> list[tuple[int, int]]:
+    """Cut ``range(length)`` for the workers if `elements`, written in all, are worth it; else return it whole."""
+    return ranges(length, worker_count() if elements >= SPLIT_ELEMENTS else 1)
