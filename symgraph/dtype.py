@@ -45,7 +45,8 @@ def as_dtype(value: Any = None) -> np.dtype[Any]:
         raise DTypeError(f"{value!r} is not an element type", facts={"supported": _names()}) from None
     if dtype not in _CODE_OF:
         raise DTypeError(f"element type {dtype} is not supported", facts={"supported": _names()})
-    return dtype.newbyteorder("=")
+    native: np.dtype[Any] = dtype.newbyteorder("=")
+    return native
 
 
 def code_of(dtype: Any) -> int:
