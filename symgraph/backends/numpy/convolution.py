@@ -42,17 +42,19 @@ from symgraph.backends.numpy.threads import parallel, ranges, split, worker_coun
 __all__ = ["plan_data_gradient", "plan_forward", "plan_weight_gradient"]
 
 #: Bytes of unfolded data in a block: a good part of a common last-level cache.
-BLOCK_BYTES = 4 << 20
-#: The same where products have few rows and BLAS works on one core: half of a common second-level cache.
-SMALL_BLOCK_BYTES = 512 << 10
-#: With at most so many rows, products are bound by memory and are worth blocking for the second-level cache.
+BLOCK_BYTES = 6 << 20
+#: The same where products have few rows: these are bound by memory, and BLAS works on one core.
+SMALL_BLOCK_BYTES = 2 << 20
+#: What few rows are.
 FEW_ROWS = 4
+#: So many small blocks are worth several threads.
+BLOCKS_TO_SPREAD = 4
 #: Images of fewer windows share a product, if they are unfolded anyway, or if they must be copied for it.
 FEW_WINDOWS, FEW_WINDOWS_COPIED = 512, 64
-#: Windows to sum over, at least, in a product of the weight gradient, if the sums of several must be added.
-SUMMED_WINDOWS = 2048
+#: In products of the weight gradient: windows to sum over, if sums must be added; columns of the result, if cut.
+SUMMED_WINDOWS, RESULT_COLUMNS = 512, 128
 #: Costs of an element in data gradients: copied while unfolding, added while folding, moved while turning weights.
-COPY_COST, ADD_COST, TURN_COST = 1, 4, 10
+COPY_COST, ADD_COST, TURN_COST = 1, 2, 6
 
 
 @dataclass(frozen=True)
@@ -419,7 +421,7 @@ class _Columns(KernelPlan):
             by_images = g.images
             by_groups = -(-g.groups // max(1, limit // group))
             by_rows = -(-g.windows[0] // max(1, limit * g.windows[0] // group))
-        if few and g.groups > 1 and image * g.images >= SMALL_BLOCK_BYTES:
+        if few and g.groups > 1 and image * g.images >= BLOCKS_TO_SPREAD * SMALL_BLOCK_BYTES:
             self.lanes = min(worker_count(), g.groups)
             if by_images * by_groups < self.lanes:
                 by_groups = self.lanes
@@ -531,7 +533,9 @@ class _FoldedDataGradient(_Columns):
             for rows in self.rows:
                 columns, result = self._columns(own("columns"), source.shape, width, rows)
                 head = dy[images, groups, :, rows.start * row : rows.stop * row]
-                if self.shared:
+                if g.rows == 1:
+                    steps.append((np.multiply, (matrices[groups], head, result)))
+                elif self.shared:
                     planes = own("planes")[: head.size].reshape(width, g.rows, count, -1)
                     steps.append((np.copyto, (planes, head.transpose(1, 2, 0, 3))))
                     steps.append((np.matmul, _squeeze(matrices[groups], planes.reshape(width, g.rows, -1), result)))
@@ -607,7 +611,7 @@ class _WeightGradient(KernelPlan):
             channel = g.depth * self.windows * self.compute.itemsize
             by_images = -(-g.images // max(1, SMALL_BLOCK_BYTES // (channel * g.groups)))
             by_groups = -(-g.groups // max(1, SMALL_BLOCK_BYTES // channel))
-            if channel * g.groups * g.images >= SMALL_BLOCK_BYTES:
+            if channel * g.groups * g.images >= BLOCKS_TO_SPREAD * SMALL_BLOCK_BYTES:
                 self.lanes = min(worker_count(), g.groups)
                 by_groups = max(by_groups, self.lanes)
         else:
@@ -620,7 +624,8 @@ class _WeightGradient(KernelPlan):
                 channel = g.taps * together * self.windows * self.compute.itemsize
                 if channel * g.channels > BLOCK_BYTES:
                     if together == 1:
-                        by_rows = max(1, min(g.windows[0], self.windows // SUMMED_WINDOWS))
+                        fitting = max(1, BLOCK_BYTES // (self.compute.itemsize * min(g.depth, RESULT_COLUMNS)))
+                        by_rows = min(g.windows[0], -(-self.windows // fitting))
                     fitting = max(1, BLOCK_BYTES * by_rows // channel)
                     by_groups = -(-g.groups // max(1, fitting // channels))
                     by_channels = -(-channels // fitting)
