@@ -1,0 +1,126 @@
+"""Counter-based random numbers: (seed, step), a key and a position decide every bit, whatever runs before or beside it.
+
+The bits are those of Philox 4x64 with 10 rounds (Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2, 3"),
+as NumPy's `numpy.random.Philox` gives them, with
+
+* cipher key = (seed, step),
+* counter = (block, 0, `key`, 0), the block running from 1 on,
+
+so two draws that differ in seed, step or key share no block. 64-bit words are used in order; a 32-bit draw takes the
+low half of a word first. `key` is ``64 * node + number of the draw within the node``.
+
+What does not belong here: who counts steps (`symgraph.ndarray.random`, the executor), and distributions that an
+operator can compute from these.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+
+from symgraph.errors import DTypeError
+
+__all__ = ["integers", "normal", "uniform"]
+
+Array = np.ndarray[Any, Any]
+
+
+class _Source(threading.local):
+    """One generator a thread, set anew for every draw: a sixth of the cost of making one."""
+
+    def __init__(self) -> None:
+        self.bits = np.random.Philox(0)
+        self.generator = np.random.Generator(self.bits)
+        self.counter = np.zeros(4, np.uint64)
+        self.state: Any = dict(self.bits.state)
+
+    def at(self, state: Array, key: int) -> np.random.Generator:
+        self.counter[2] = key
+        # buffer_pos 4: no word of the old block is left; has_uint32 0: no half word either.
+        self.state.update(state={"counter": self.counter, "key": state}, buffer_pos=4, has_uint32=0)
+        self.bits.state = self.state
+        return self.generator
+
+
+_SOURCE = _Source()
+
+
+def uniform(state: Array, key: int, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return uniform numbers in [0, 1).
+
+    Parameters
+    ----------
+    state
+        Seed and step, uint64 of shape (2,).
+    key
+        Which draw of the step it is, below 2**64.
+    shape
+        Shape of the result.
+    dtype
+        float16, float32 or float64. A number is the top 11, 24 or 53 bits of a 16, 32 or 64-bit word, times 2**-11,
+        2**-24 or 2**-53, so it is never 1.
+
+    Raises
+    ------
+    DTypeError
+        If the dtype is not one of these.
+    """
+    dtype = np.dtype(dtype)
+    generator = _SOURCE.at(state, key)
+    if dtype == np.float32 or dtype == np.float64:
+        return np.asarray(generator.random(shape, dtype=dtype))
+    if dtype != np.float16:
+        raise DTypeError(f"random numbers of element type {dtype} are not defined")
+    size = math.prod(shape)
+    words = _words(-(-size // 4)).view("<u2")[:size]
+    return ((words >> np.uint16(5)).astype(np.float16) * np.float16(2.0**-11)).reshape(shape)
+
+
+def normal(state: Array, key: int, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return standard normal numbers, by the transform of Box and Muller (1958).
+
+    Every number depends on its own words alone, so any engine that has the bits can compute it. For n numbers and
+    m = ceil(n / 2), number k < m is ``r cos(t)`` and number m + k is ``r sin(t)``, with ``r = sqrt(-2 log(1 - u))``,
+    u a float64 uniform from word k, and ``t = 2 pi v``, v a uniform of the result's width from the words after. So
+    the greatest magnitude is sqrt(2 * 53 log 2) = 8.57; float16 is rounded from float32.
+
+    Parameters and errors are those of `uniform`.
+    """
+    dtype = np.dtype(dtype)
+    if dtype not in (np.float16, np.float32, np.float64):
+        raise DTypeError(f"random numbers of element type {dtype} are not defined")
+    width: Any = np.float64 if dtype == np.float64 else np.float32
+    size = math.prod(shape)
+    half = -(-size // 2)
+    generator = _SOURCE.at(state, key)
+    u = generator.random(half)
+    radius = np.subtract(1.0, u, out=u).astype(width, copy=False)
+    np.log(radius, out=radius)
+    np.multiply(radius, width(-2.0), out=radius)
+    np.sqrt(radius, out=radius)
+    angle = generator.random(half, dtype=width)
+    np.multiply(angle, width(2 * math.pi), out=angle)
+    result = np.empty(2 * half, width)
+    np.cos(angle, out=result[:half])
+    np.sin(angle, out=result[half:])
+    result[:half] *= radius
+    result[half:] *= radius
+    return result[:size].astype(dtype, copy=False).reshape(shape)
+
+
+def integers(state: Array, key: int, low: int, high: int, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return whole numbers in [low, high), each ``low + word mod (high - low)``.
+
+    A number is off its fair share by less than (high - low) / 2**64 of it.
+    """
+    _SOURCE.at(state, key)
+    offsets = (_words(math.prod(shape)) % np.uint64(high - low)).astype(np.int64)
+    return np.add(offsets, low, out=offsets).astype(dtype, copy=False).reshape(shape)
+
+
+def _words(count: int) -> Array:
+    """Return the next 64-bit words of the source, little end first, so that halves of them are in order everywhere."""
+    return np.asarray(_SOURCE.bits.random_raw(count), dtype="<u8").reshape(count)
