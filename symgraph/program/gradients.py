@@ -153,7 +153,7 @@ RULES: dict[str, Sequence[Rule]] = {
     "astype":     (lambda xp, dy, y, x, dtype: _cast(xp, dy, x),),
     # piecewise constant: zero gradient
     **{name: (None,) for name in "sign floor ceil trunc rint isnan isinf isfinite logical_not".split()},
-    **{name: (None, None) for name in "equal not_equal less less_equal greater greater_equal logical_and logical_or "
+    **{name: (None, None) for name in "floor_divide equal not_equal less less_equal greater greater_equal logical_and logical_or "
                                       "logical_xor".split()},
     "stop_gradient": (None,),
     # two and three operands, element by element

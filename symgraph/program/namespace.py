@@ -424,7 +424,7 @@ UNARY = (
     "asin acos atan sinh cosh tanh asinh acosh atanh erf erfinv lgamma digamma isnan isinf isfinite logical_not"
 ).split()
 BINARY = (
-    "add subtract multiply divide remainder power maximum minimum atan2 hypot equal not_equal less less_equal greater "
+    "add subtract multiply divide floor_divide remainder power maximum minimum atan2 hypot equal not_equal less less_equal greater "
     "greater_equal logical_and logical_or logical_xor"
 ).split()
 for _name in UNARY:

@@ -143,7 +143,7 @@ _MAPS: list[tuple[Rule, str]] = [
         "atanh erf erfinv lgamma digamma",
     ),
     (_test, "isnan isinf isfinite logical_not"),
-    (_pair, "add subtract multiply remainder power maximum minimum"),
+    (_pair, "add subtract multiply floor_divide remainder power maximum minimum"),
     (_float_pair, "divide atan2 hypot"),
     (_compare, "equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor"),
 ]

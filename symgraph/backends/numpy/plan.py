@@ -1,0 +1,533 @@
+"""The plan: a program as NumPy calls over planned memory, made once and run over and over.
+
+`Plan` optimises a program, schedules it, plans its memory, allocates the arena and binds every call. A run then makes
+the calls and nothing else: no look-up, no allocation, no conversion. The calls of a run go through
+``deque(starmap(...))``, so that a row of NumPy functions is run by C alone: no bytecode in between, hence no place
+where Ctrl-C could stop it between two of them.
+
+What does not belong here: operators, graphs, and what inputs mean. That is the executor's.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import starmap
+from operator import call as invoke
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from symgraph.backends.numpy import threads
+from symgraph.backends.numpy.eager import xp
+from symgraph.backends.numpy.interrupts import shielded
+from symgraph.backends.numpy.kernels import KERNELS, Call, workspace_bytes
+from symgraph.program import Equation, Program, Value
+from symgraph.program.memory import ALIGNMENT, Buffer, Layout, Place, Step, array_at, plan_memory
+from symgraph.program.passes import PassRecord, optimize
+from symgraph.program.schedule import Schedule, schedule
+
+__all__ = ["Options", "Plan"]
+
+Array = np.ndarray[Any, Any]
+
+#: Bytes of one operand in one block of a fused group: all operands and scratch together fit a second-level cache.
+BLOCK_BYTES = 1 << 17
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to leave out of optimisation; everything is on by default, and nothing changes a bit of the results.
+
+    Parameters
+    ----------
+    off
+        Names of passes to switch off, see `symgraph.program.passes`; also ``"fuse"`` and ``"memory"``.
+    on
+        Names of inexact passes to switch on.
+    """
+
+    off: frozenset[str] = frozenset()
+    on: frozenset[str] = frozenset()
+
+    @classmethod
+    def none(cls) -> Options:
+        """Return options with every optimisation off."""
+        from symgraph.program.passes import PIPELINE
+
+        return cls(off=frozenset({*(p.name for p in PIPELINE), "fuse", "memory"}))
+
+
+def aligned(nbytes: int) -> Array:
+    """Return uninitialised bytes that begin at a cache line."""
+    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + nbytes]
+
+
+class Plan:
+    """A bound program.
+
+    Parameters
+    ----------
+    program
+        What to run.
+    arrays
+        The array of each input; C-contiguous. They are read and, where renewed, written by every run.
+    stores
+        Pairs (index of an output, index of an input): the output is the input's new value and is stored there.
+    targets
+        For some outputs, arrays that receive them; others get memory of their own.
+    accumulate
+        Indices of outputs that are added to their target instead of replacing it.
+    first
+        Indices of the outputs that the first half computes; None means all.
+    hypers
+        Values of the hyper-parameters.
+    options
+        What to leave out.
+
+    Attributes
+    ----------
+    outputs
+        The array of each output; that of a stored one is the input's.
+    passes
+        What each optimisation pass did.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        arrays: Sequence[Array],
+        *,
+        stores: Sequence[tuple[int, int]] = (),
+        targets: Mapping[int, Array] | None = None,
+        accumulate: Iterable[int] = (),
+        first: Iterable[int] | None = None,
+        hypers: Sequence[float] = (),
+        options: Options | None = None,
+    ) -> None:
+        options = options or Options()
+        targets = dict(targets or {})
+        self.accumulate = frozenset(accumulate)
+        switches = {"fuse", "memory"}
+        self.options = options
+        optimized, self.passes = optimize(program, xp.apply, options.off - switches, options.on)
+        self.program, self.prologue = _split_hypers(optimized)
+        for name in sorted(switches):
+            self.passes.append(PassRecord(name, 0, 0, 0.0, ran=name not in options.off))
+        results = self.program.outputs
+        stored = {out: target for out, target in stores}
+        pairs = [(results[o], self.program.inputs[i]) for o, i in stores]
+        kept = [v for k, v in enumerate(results) if k not in stored]
+        half = range(len(results)) if first is None else first
+        self.schedule: Schedule = schedule(
+            self.program, [results[k] for k in half], pairs, fuse="fuse" not in options.off
+        )
+        self.layout: Layout = plan_memory(
+            self.program, self.schedule.steps, pairs, kept, _workspace, share="memory" not in options.off
+        )
+        self._bind(arrays, stored, targets, hypers)
+
+    # -- binding --------------------------------------------------------------------------------------------------------
+
+    def _bind(
+        self, arrays: Sequence[Array], stored: Mapping[int, int], targets: Mapping[int, Array], hypers: Sequence[float]
+    ) -> None:
+        program, layout = self.program, self.layout
+        self.arena = aligned(layout.arena_bytes)
+        base: dict[int, Array] = {}
+        for v, array in zip(program.inputs, arrays, strict=True):
+            base[id(layout.places[id(v)].buffer)] = array
+        self.hyper_values = np.zeros(len(program.hypers), np.float64)
+        claims = {id(v): k for k, v in reversed(list(enumerate(program.outputs))) if k not in stored}
+        for buffer in layout.buffers:
+            if buffer.kind == "output" and buffer.value is not None:
+                k = claims[id(buffer.value)]
+                target = None if k in self.accumulate else targets.get(k)
+                whole = target is not None and target.flags.c_contiguous
+                base[id(buffer)] = target if whole and target is not None else _blank(buffer)
+            elif buffer.kind == "constant" and buffer.value is not None:
+                base[id(buffer)] = np.ascontiguousarray(buffer.value.data)
+            elif buffer.kind == "hyper":
+                base[id(buffer)] = _blank(buffer)
+        self._base = base
+        self._hyper_arrays = [self.array(v) for v in program.hypers[: self.prologue.given]]
+        self._prologue_arrays = [self.array(v) for v in program.hypers[self.prologue.given :]]
+        self.set_hypers(hypers)
+
+        parts: tuple[list[Call], list[Call], list[Call]] = ([], [], [])
+        self.calls: list[list[Call]] = []
+        bounds = self._bounds()
+        for t, step in enumerate(self.layout.steps):
+            calls = self._group(step) if step.blocked else self._single(step)
+            self.calls.append(calls)
+            parts[0 if t < bounds[0] else 1 if t < bounds[1] else 2].extend(calls)
+        # New values of inputs that could not be computed in place, and outputs that are inputs or views.
+        self.outputs: list[Array] = []
+        for (out, target), direct in zip(stored.items(), layout.stored, strict=True):
+            if not direct:
+                parts[1].append((np.copyto, arrays[target], self.array(program.outputs[out])))
+        for k, v in enumerate(program.outputs):
+            if k in stored:
+                self.outputs.append(arrays[stored[k]])
+                continue
+            array = self.array(v)
+            target = targets.get(k)
+            own = layout.places[id(v)].buffer.kind == "output" and claims[id(v)] == k
+            in_second = k in self._second_outputs(bounds)
+            half = parts[2] if in_second else parts[0]
+            if target is not None and k in self.accumulate:
+                half.append((np.add, target, array, target))
+                self.outputs.append(target)
+            elif target is not None and (not own or array.ctypes.data != target.ctypes.data):
+                half.append((np.copyto, target, array))
+                self.outputs.append(target)
+            elif target is not None or own:
+                self.outputs.append(array)
+            else:
+                copy = np.empty(v.shape, v.dtype)
+                half.append((np.copyto, copy, array))
+                self.outputs.append(copy)
+        self._runs = [_runner(parts[0]), _runner(parts[1], whole=True), _runner(parts[2])]
+        self._first = _runner([*parts[0], *parts[1]]) if _plain(parts[1]) else None
+        self._context = contextvars.copy_context()
+        self._context.run(np.seterr, all="ignore")
+
+    def _bounds(self) -> tuple[int, int]:
+        """Return where the renewing part and the second half begin, among the steps that are left."""
+        part = [0] * len(self.schedule.steps)
+        part_of: dict[int, int] = {}
+        for t, step in enumerate(self.schedule.steps):
+            part[t] = 0 if t < self.schedule.commit else 1 if t < self.schedule.second else 2
+            for equation in step.equations:
+                part_of[id(equation)] = part[t]
+        left = [part_of[id(step.equations[0])] for step in self.layout.steps]
+        return sum(p < 1 for p in left), sum(p < 2 for p in left)
+
+    def _second_outputs(self, bounds: tuple[int, int]) -> set[int]:
+        """Return the indices of the outputs that the second half computes."""
+        late = {id(v) for step in self.schedule.steps[self.schedule.second :] for e in step.equations for v in e.outputs}
+        return {k for k, v in enumerate(self.program.outputs) if id(v) in late}
+
+    def array(self, value: Value) -> Array:
+        """Return the array in which a value lies."""
+        place = self.layout.places[id(value)]
+        buffer = place.buffer
+        if not value.size:
+            return np.empty(value.shape, value.dtype)
+        root, offset = buffer, place.offset
+        while root.parent is not None:
+            root, offset = root.parent, offset + root.parent_offset
+        if root.kind == "arena":
+            base = self.arena[root.offset : root.offset + root.nbytes]
+        else:
+            base = self._base[id(root)]
+            if base.shape == value.shape and offset == 0 and base.strides == place.strides:
+                return base
+        return array_at(Place(root, offset, place.strides), value, base)
+
+    def _single(self, step: Step) -> list[Call]:
+        (equation,) = step.equations
+        out = self.array(equation.outputs[0])
+        operands = [self.array(v) for v in equation.inputs]
+        operands = [out if _same(x, out) else x for x in operands]
+        scratch = None
+        if step.workspace is not None:
+            b = step.workspace
+            scratch = self.arena[b.offset : b.offset + b.nbytes]
+        return KERNELS[equation.primitive.name](operands, out, scratch, **equation.params)
+
+    def _group(self, step: Step) -> list[Call]:
+        """Return one call that runs a fused group block by block on all workers."""
+        assert step.workspace is not None or not step.slots
+        shape = step.equations[0].outputs[0].shape
+        outside: dict[int, Array] = {}
+        for equation in step.equations:
+            for v in (*equation.inputs, *equation.outputs):
+                if id(v) not in step.local:
+                    outside.setdefault(id(v), self.array(v))
+        # Axes that every array runs through evenly become one, so that blocks are few and long.
+        spread = {i: np.broadcast_to(x, shape) if x.shape != shape else x for i, x in outside.items()}
+        merged, views = _merge_axes(shape, list(spread.values()))
+        arrays = dict(zip(spread, views, strict=True))
+        itemsize = max(v.dtype.itemsize for e in step.equations for v in (*e.inputs, *e.outputs))
+        elements = BLOCK_BYTES // itemsize
+        blocks, block_shape = _blocks(merged, elements)
+        workers = max(1, min(threads.worker_count(), len(blocks)))
+        size = math.prod(block_shape)
+        tasks = []
+        share = -(-len(blocks) // workers)
+        for w in range(workers):
+            scratch = None
+            if step.workspace is not None:
+                offset = step.workspace.offset + w * step.slots * _slot_bytes(size)
+                scratch = self.arena[offset : offset + step.slots * _slot_bytes(size)]
+            mine = blocks[w * share : (w + 1) * share]
+            if mine:
+                tasks.append(_BlockTask(step, arrays, merged, mine, scratch, _slot_bytes(size)))
+        return [(threads.parallel(tasks),)]
+
+    # -- running --------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run the whole program."""
+        self.run_first()
+        self.run_second()
+
+    def run_first(self) -> None:
+        """Run the first half, and renew inputs.
+
+        If anything fails, or Ctrl-C arrives, either no input has been renewed or all have.
+        """
+        if self._first is not None:
+            self._context.run(self._first)
+        else:
+            self._context.run(self._runs[0])
+            self._context.run(self._runs[1])
+
+    def run_second(self) -> None:
+        """Run the second half on what the first has left."""
+        self._context.run(self._runs[2])
+
+    def set_hypers(self, values: Sequence[float]) -> None:
+        """Set the hyper-parameters; takes effect with the next run."""
+        for array, value in zip(self._hyper_arrays, values, strict=True):
+            array[...] = value
+        if self.prologue.program.outputs:
+            results = _evaluate(self.prologue.program, self._hyper_arrays)
+            for array, result in zip(self._prologue_arrays, results, strict=True):
+                array[...] = result
+
+
+def _evaluate(program: Program, values: Sequence[Array]) -> list[Array]:
+    from symgraph.backends.numpy.eager import run
+
+    return run(program, (), [v[()] for v in values])
+
+
+@dataclass(frozen=True)
+class _Prologue:
+    """Equations that depend on hyper-parameters alone: computed when those change, not in each run."""
+
+    program: Program
+    given: int
+
+
+def _split_hypers(program: Program) -> tuple[Program, _Prologue]:
+    """Move equations that depend on hyper-parameters and constants alone out of the program."""
+    early = {id(v) for v in program.hypers}
+    first, rest = [], []
+    for equation in program.equations:
+        ready = equation.inputs and all(v.kind == "constant" or id(v) in early for v in equation.inputs)
+        if ready and any(id(v) in early for v in equation.inputs) and equation.outputs[0].size <= 16:
+            early.update(id(v) for v in equation.outputs)
+            first.append(equation)
+        else:
+            rest.append(equation)
+    read = {id(v) for e in rest for v in e.inputs} | {id(v) for v in program.outputs}
+    results = [v for e in first for v in e.outputs if id(v) in read]
+    renamed: dict[int, Value] = {}
+    for v in results:
+        renamed[id(v)] = Value(v.shape, v.dtype, "hyper", label="prologue")
+    equations = []
+    for e in rest:
+        if any(id(v) in renamed for v in e.inputs) or any(
+            v.equation is not None and id(v) in renamed for v in e.inputs
+        ):
+            new = Equation.__new__(Equation)
+            new.primitive, new.params, new.origin = e.primitive, e.params, e.origin
+            new.inputs = tuple(renamed.get(id(v), v) for v in e.inputs)
+            new.outputs = e.outputs
+            equations.append(new)
+        else:
+            equations.append(e)
+    main = Program(
+        program.inputs,
+        [*program.hypers, *renamed.values()],
+        equations,
+        [renamed.get(id(v), v) for v in program.outputs],
+    )
+    return main, _Prologue(Program([], program.hypers, first, results), len(program.hypers))
+
+
+def _blank(buffer: Buffer) -> Array:
+    assert buffer.value is not None
+    return np.zeros(buffer.value.shape, buffer.value.dtype)
+
+
+def _same(x: Array, y: Array) -> bool:
+    return (
+        x is y
+        or x.shape == y.shape
+        and x.strides == y.strides
+        and x.dtype == y.dtype
+        and x.size > 0
+        and x.__array_interface__["data"][0] == y.__array_interface__["data"][0]
+    )
+
+
+def _plain(calls: Sequence[Call]) -> bool:
+    """Return whether every call is one C function, never coming back to the interpreter."""
+    return all(not hasattr(c[0], "__code__") and type(c[0]).__module__ in ("numpy", "builtins") for c in calls)
+
+
+def _runner(calls: Sequence[Call], whole: bool = False) -> Callable[[], None]:
+    """Return a callable that makes the calls; with `whole`, all of them or none."""
+    calls = list(calls)
+
+    def run() -> None:
+        deque(starmap(invoke, calls), 0)
+
+    return shielded(_quiet(run)) if whole and calls and not _plain(calls) else run
+
+
+def _quiet(run: Callable[[], None]) -> Callable[[], None]:
+    def quiet() -> None:
+        with np.errstate(all="ignore"):
+            run()
+
+    return quiet
+
+
+# -- fused groups -----------------------------------------------------------------------------------------------------------
+
+
+def _slot_bytes(elements: int) -> int:
+    return -(-elements * 8 // ALIGNMENT) * ALIGNMENT
+
+
+def _workspace(step: Step, layout: Layout) -> int:
+    """Return the scratch bytes of a step: a kernel's own, or the slots of a group for all workers."""
+    if not step.blocked:
+        (equation,) = step.equations
+        specs = [v.spec for v in equation.inputs]
+        return workspace_bytes(equation.primitive.name, specs, equation.outputs[0].spec, dict(equation.params))
+    if not step.slots:
+        return 0
+    itemsize = max(v.dtype.itemsize for e in step.equations for v in (*e.inputs, *e.outputs))
+    return threads.worker_count() * step.slots * _slot_bytes(BLOCK_BYTES // itemsize)
+
+
+def _merge_axes(shape: tuple[int, ...], arrays: Sequence[Array]) -> tuple[tuple[int, ...], list[Array]]:
+    """Merge neighbouring axes that every array runs through evenly; returns the new shape and views."""
+    axes: list[tuple[int, list[int]]] = []
+    for k, n in enumerate(shape):
+        if n == 1:
+            continue
+        strides = [x.strides[k] for x in arrays]
+        if axes and all(before == n * now for before, now in zip(axes[-1][1], strides, strict=True)):
+            axes[-1] = (axes[-1][0] * n, strides)
+        else:
+            axes.append((n, strides))
+    merged = tuple(n for n, _ in axes) or (1,)
+    views = []
+    for j, x in enumerate(arrays):
+        strides = tuple(s[j] for _, s in axes) or (0,)
+        views.append(np.lib.stride_tricks.as_strided(x, merged, strides, writeable=x.flags.writeable))
+    return merged, views
+
+
+def _blocks(shape: tuple[int, ...], elements: int) -> tuple[list[tuple[Any, ...]], tuple[int, ...]]:
+    """Cut a shape into blocks of at most `elements`; returns the index of each, and the largest block's shape."""
+    inner, axis = 1, len(shape)
+    while axis > 0 and inner * shape[axis - 1] <= elements:
+        axis -= 1
+        inner *= shape[axis]
+    if axis == 0:
+        return [(slice(None),)], shape
+    run = max(1, elements // inner)
+    cut = axis - 1
+    parts = -(-shape[cut] // run)
+    run = -(-shape[cut] // parts)
+    ranges = [slice(a, min(a + run, shape[cut])) for a in range(0, shape[cut], run)]
+    outer = np.ndindex(*shape[:cut])
+    return [(*index, part) for index in outer for part in ranges], (run, *shape[axis:])
+
+
+class _BlockTask:
+    """A worker's share of a fused group: its blocks, its scratch, its calls."""
+
+    def __init__(
+        self,
+        step: Step,
+        arrays: Mapping[int, Array],
+        shape: tuple[int, ...],
+        blocks: Sequence[tuple[Any, ...]],
+        scratch: Array | None,
+        slot_bytes: int,
+    ) -> None:
+        self.blocks = blocks
+        self.sliced = [x for x in arrays.values()]
+        index = {value_id: k for k, value_id in enumerate(arrays)}
+        self.local: list[tuple[int, np.dtype[Any]]] = []
+        seen: dict[tuple[int, np.dtype[Any]], int] = {}
+        for equation in step.equations:
+            v = equation.outputs[0]
+            if id(v) in step.local:
+                key = (step.local[id(v)], v.dtype)
+                if key not in seen:
+                    seen[key] = len(self.sliced) + len(self.local)
+                    self.local.append(key)
+                index[id(v)] = seen[key]
+        self.scratch, self.slot_bytes = scratch, slot_bytes
+        # Calls are made on stand-ins, then every array in them is replaced by its slot's number.
+        total = len(self.sliced) + len(self.local)
+        standins: dict[int, Array] = {}
+        self.extra: list[Any] = []
+        calls: list[tuple[Callable[..., Any], list[int]]] = []
+        dtype_of = {k: x.dtype for k, x in enumerate(self.sliced)}
+        dtype_of |= {len(self.sliced) + k: d for k, (_, d) in enumerate(self.local)}
+        for k in range(total):
+            standins[k] = np.empty((), dtype_of[k])
+        slot_of = {id(x): k for k, x in standins.items()}
+        for equation in step.equations:
+            out = standins[index[id(equation.outputs[0])]]
+            operands = []
+            for v in equation.inputs:
+                operands.append(standins[index[id(v)]])
+            for function, *arguments in KERNELS[equation.primitive.name](operands, out, None, **equation.params):
+                slots = []
+                for a in arguments:
+                    if id(a) in slot_of:
+                        slots.append(slot_of[id(a)])
+                    else:
+                        slots.append(total + len(self.extra))
+                        self.extra.append(a)
+                calls.append((function, slots))
+        self.calls = [(f, itemgetter(*s) if len(s) > 1 else _Single(s[0])) for f, s in calls]
+        self.slots: list[Any] = [None] * total + self.extra
+
+    def __call__(self) -> None:
+        slots, sliced, calls = self.slots, self.sliced, self.calls
+        first = len(sliced)
+        shape: tuple[int, ...] = ()
+        with np.errstate(all="ignore"):
+            for block in self.blocks:
+                for k, x in enumerate(sliced):
+                    slots[k] = x[block]
+                now = slots[0].shape
+                if now != shape:
+                    shape, size = now, math.prod(now)
+                    for k, (slot, dtype) in enumerate(self.local):
+                        assert self.scratch is not None
+                        start = slot * self.slot_bytes
+                        part = self.scratch[start : start + size * dtype.itemsize]
+                        slots[first + k] = part.view(dtype).reshape(now)
+                for function, get in calls:
+                    function(*get(slots))
+
+
+class _Single:
+    """``itemgetter`` for one item that gives a tuple."""
+
+    def __init__(self, key: int) -> None:
+        self.key = key
+
+    def __call__(self, items: Sequence[Any]) -> tuple[Any, ...]:
+        return (items[self.key],)
+

@@ -1,0 +1,641 @@
+"""The memory plan: which buffer holds each value, when each buffer is alive, and where it lies in the arena.
+
+Input is a program and its schedule (steps, each one equation or one fused group); output is a `Layout`. Nothing is
+allocated here. What is decided:
+
+* rearrangements become views wherever strides can express them;
+* a value that renews an input is computed in that input's own memory if everyone has read it by then;
+* an elementwise result takes over the memory of an operand that nobody reads again;
+* pieces that are only joined are computed where the join wants them;
+* inside a fused group, values that nobody else reads live in scratch of one block;
+* all other buffers get offsets in one arena by best fit over their lifetimes.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from symgraph.program.values import Equation, Program, Value
+
+__all__ = ["ALIGNMENT", "Buffer", "Layout", "Place", "Step", "contiguous_strides", "plan_memory"]
+
+#: Bytes to which every buffer in the arena is aligned: a cache line, and the widest vector register.
+ALIGNMENT = 64
+
+
+@dataclass(eq=False)
+class Buffer:
+    """A piece of memory.
+
+    Attributes
+    ----------
+    kind
+        ``"input"``, ``"constant"``, ``"hyper"`` or ``"output"`` (memory from outside); ``"arena"``.
+    nbytes
+        Size.
+    value
+        The value it was made for.
+    first, last
+        Steps in which it is first written and last used.
+    offset
+        Place in the arena.
+    """
+
+    kind: str
+    nbytes: int
+    value: Value | None = None
+    first: int = -1
+    last: int = -1
+    offset: int = 0
+    parent: Buffer | None = None
+    parent_offset: int = 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value lies: buffer, byte offset in it, strides in bytes."""
+
+    buffer: Buffer
+    offset: int
+    strides: tuple[int, ...]
+
+
+@dataclass(eq=False)
+class Step:
+    """One step of a schedule: an equation, or a group of element-wise equations run together block by block.
+
+    Attributes
+    ----------
+    equations
+        In order.
+    blocked
+        Whether it is a group run in blocks.
+    local
+        Values that live in scratch of one block, each with the number of its scratch slot.
+    slots
+        Number of scratch slots.
+    workspace
+        Scratch memory of a single kernel or of all workers of a group, or None.
+    """
+
+    equations: list[Equation]
+    blocked: bool = False
+    local: dict[int, int] = field(default_factory=dict)
+    slots: int = 0
+    workspace: Buffer | None = None
+
+
+@dataclass
+class Layout:
+    """A memory plan.
+
+    Attributes
+    ----------
+    steps
+        The schedule without the equations that became views.
+    places
+        Where each value lies, by ``id(value)``; local values of groups are not in it.
+    buffers
+        All buffers.
+    arena_bytes
+        Size of the arena; what is allocated.
+    live_bytes
+        Most bytes of arena buffers alive at once: no plan with these lifetimes can need less.
+    unplanned_bytes
+        What the arena would need if nothing were shared.
+    stored
+        For each renewed input, whether its new value is computed in place (True) or copied at the end (False).
+    """
+
+    steps: list[Step]
+    places: dict[int, Place]
+    buffers: list[Buffer]
+    arena_bytes: int
+    live_bytes: int
+    unplanned_bytes: int
+    stored: list[bool]
+
+
+def contiguous_strides(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
+    """Return the strides in bytes of a row-major array."""
+    strides, step = [], itemsize
+    for n in reversed(shape):
+        strides.append(step)
+        step *= n
+    return tuple(reversed(strides))
+
+
+def is_contiguous(shape: Sequence[int], strides: Sequence[int], itemsize: int) -> bool:
+    """Return whether strides are row-major, axes of length one aside."""
+    step = itemsize
+    for n, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if n != 1 and stride != step:
+            return False
+        step *= n
+    return True
+
+
+def reshaped_strides(
+    shape: Sequence[int], strides: Sequence[int], new: Sequence[int], itemsize: int
+) -> tuple[int, ...] | None:
+    """Return strides that show an array in another shape without a copy, or None if there are none."""
+    if 0 in shape:
+        return contiguous_strides(new, itemsize)
+    # Merge axes that run through memory evenly, then cut the merged axes into the new ones.
+    merged: list[tuple[int, int]] = []
+    for n, stride in zip(shape, strides, strict=True):
+        if n == 1:
+            continue
+        if merged and merged[-1][1] == stride * n:
+            merged[-1] = (merged[-1][0] * n, stride)
+        else:
+            merged.append((n, stride))
+    result: list[int] = []
+    k = len(merged) - 1
+    left, step = merged[k] if merged else (1, itemsize)
+    for n in reversed(new):
+        if n == 1:
+            result.append(step)
+            continue
+        while left == 1 and k > 0:
+            k -= 1
+            left, step = merged[k]
+        if left % n:
+            return None
+        result.append(step)
+        left, step = left // n, step * n
+    return tuple(reversed(result))
+
+
+def _view(equation: Equation, source: Place, value: Value) -> Place | None:
+    """Return the place of a rearrangement of `source` without a copy, or None."""
+    name, params = equation.primitive.name, equation.params
+    old = equation.inputs[0]
+    if name == "stop_gradient":
+        return source
+    if name == "reshape":
+        strides = reshaped_strides(old.shape, source.strides, value.shape, value.dtype.itemsize)
+        return None if strides is None else Place(source.buffer, source.offset, strides)
+    if name == "permute_dims":
+        return Place(source.buffer, source.offset, tuple(source.strides[a] for a in params["axes"]))
+    if name == "broadcast_to":
+        extra = len(value.shape) - len(old.shape)
+        strides = (0,) * extra + tuple(
+            0 if n == 1 and m != 1 else s
+            for n, m, s in zip(old.shape, value.shape[extra:], source.strides, strict=True)
+        )
+        return Place(source.buffer, source.offset, strides)
+    offset, strides_list = source.offset, []
+    for n, stride, part in zip(old.shape, source.strides, params["parts"], strict=True):
+        start, _, step = slice(*part).indices(n)
+        offset += start * stride if 0 not in value.shape else 0
+        strides_list.append(stride * step)
+    return Place(source.buffer, offset, tuple(strides_list))
+
+
+def plan_memory(
+    program: Program,
+    steps: Sequence[Step],
+    stores: Sequence[tuple[Value, Value]],
+    outputs: Sequence[Value],
+    workspace: Callable[[Step, Layout], int],
+    share: bool = True,
+) -> Layout:
+    """Plan the memory of a schedule.
+
+    Parameters
+    ----------
+    program
+        The program.
+    steps
+        All its equations in order of execution.
+    stores
+        Pairs (new value, input that it renews).
+    outputs
+        Values that must survive the run in memory of their own.
+    workspace
+        Tells the scratch bytes a step needs.
+    share
+        False gives each value its own memory, for comparison.
+    """
+    places: dict[int, Place] = {}
+    buffers: list[Buffer] = []
+
+    def fresh(kind: str, value: Value) -> Place:
+        buffer = Buffer(kind, value.nbytes, value)
+        buffers.append(buffer)
+        place = Place(buffer, 0, contiguous_strides(value.shape, value.dtype.itemsize))
+        places[id(value)] = place
+        return place
+
+    def place_of(value: Value) -> Place:
+        found = places.get(id(value))
+        return found if found is not None else fresh(value.kind, value)
+
+    for v in (*program.inputs, *program.hypers):
+        place_of(v)
+    # Views first: they are no steps, and decide which buffer each later step reads.
+    kept: list[Step] = []
+    for step in steps:
+        rest = []
+        for equation in step.equations:
+            out = equation.outputs[0]
+            if equation.primitive.kind == "view":
+                view = _view(equation, place_of(equation.inputs[0]), out)
+                if view is not None:
+                    places[id(out)] = view
+                    continue
+            rest.append(equation)
+            for v in equation.inputs:
+                place_of(v)
+            fresh("arena", out)
+        if rest:
+            kept.append(Step(rest, step.blocked and len(rest) > 1))
+    for value in (*outputs, *(new for new, _ in stores)):
+        place_of(value)
+
+    layout = Layout(kept, places, buffers, 0, 0, 0, [])
+    _lifetimes(layout, outputs, stores)
+    if share:
+        _localize(layout, outputs, stores)
+    _claim_outputs(layout, outputs)
+    _store_in_place(layout, stores, share)
+    if share:
+        _join_in_place(layout)
+        _compute_in_place(layout)
+    for t, step in enumerate(layout.steps):
+        need = workspace(step, layout)
+        if need:
+            step.workspace = Buffer("arena", need, first=t, last=t)
+            layout.buffers.append(step.workspace)
+    _assign_offsets(layout, share)
+    return layout
+
+
+def _owners(layout: Layout) -> dict[int, list[int]]:
+    """Return the ids of the values in each buffer, by the buffer's id."""
+    owners: dict[int, list[int]] = {}
+    for value_id, place in layout.places.items():
+        owners.setdefault(id(place.buffer), []).append(value_id)
+    return owners
+
+
+def _forget(layout: Layout, gone: set[int]) -> None:
+    if gone:
+        layout.buffers = [b for b in layout.buffers if id(b) not in gone]
+
+
+def _whole(value: Value, place: Place) -> bool:
+    """Return whether a value fills its buffer, row-major."""
+    return (
+        place.offset == 0
+        and place.buffer.nbytes == value.nbytes
+        and is_contiguous(value.shape, place.strides, value.dtype.itemsize)
+    )
+
+
+def _lifetimes(
+    layout: Layout, outputs: Sequence[Value], stores: Sequence[tuple[Value, Value]]
+) -> None:
+    for t, step in enumerate(layout.steps):
+        for equation in step.equations:
+            for v in equation.inputs:
+                layout.places[id(v)].buffer.last = t
+            for v in equation.outputs:
+                buffer = layout.places[id(v)].buffer
+                buffer.first, buffer.last = t, t
+    end = len(layout.steps)
+    for v in (*outputs, *(new for new, _ in stores)):
+        layout.places[id(v)].buffer.last = end
+
+
+def _localize(
+    layout: Layout, outputs: Sequence[Value], stores: Sequence[tuple[Value, Value]]
+) -> None:
+    """Move values that only one blocked group knows into scratch slots of one block."""
+    readers: dict[int, int] = {}
+    for step in layout.steps:
+        for equation in step.equations:
+            for v in equation.inputs:
+                readers[id(v)] = readers.get(id(v), 0) + 1
+    kept = {id(v) for v in (*outputs, *(new for new, _ in stores))}
+    owners = _owners(layout)
+    gone: set[int] = set()
+    for step in layout.steps:
+        if not step.blocked:
+            continue
+        inside: dict[int, int] = {}
+        last: dict[int, int] = {}
+        itemsize = {id(v): v.dtype.itemsize for equation in step.equations for v in equation.outputs}
+        for k, equation in enumerate(step.equations):
+            for v in equation.inputs:
+                inside[id(v)] = inside.get(id(v), 0) + 1
+                last[id(v)] = k
+        free: list[int] = []
+        for k, equation in enumerate(step.equations):
+            out = equation.outputs[0]
+            # An operand's slot may be reused by the same call, except `where`, whose first write destroys operands.
+            dying = [id(v) for v in dict.fromkeys(equation.inputs) if id(v) in step.local and last[id(v)] == k]
+            same_size = [i for i in dying if itemsize[i] == out.dtype.itemsize]
+            if equation.primitive.name != "where":
+                free += [step.local[i] for i in same_size]
+            alone = (
+                len(owners[id(layout.places[id(out)].buffer)]) == 1
+                and id(out) not in kept
+                and inside.get(id(out), 0) == readers.get(id(out), -1)
+            )
+            if alone:
+                if free:
+                    step.local[id(out)] = free.pop()
+                else:
+                    step.local[id(out)] = step.slots
+                    step.slots += 1
+            if equation.primitive.name == "where":
+                free += [step.local[i] for i in same_size]
+        for value_id in step.local:
+            gone.add(id(layout.places.pop(value_id).buffer))
+    _forget(layout, gone)
+
+
+def _claim_outputs(layout: Layout, outputs: Sequence[Value]) -> None:
+    """Let outputs be computed in the memory that is handed out, where they fill a buffer of their own."""
+    claimed: set[int] = set()
+    for v in outputs:
+        place = layout.places[id(v)]
+        buffer = place.buffer
+        if buffer.kind == "arena" and _whole(v, place) and id(buffer) not in claimed:
+            buffer.kind, buffer.value = "output", v
+            claimed.add(id(buffer))
+
+
+def _store_in_place(layout: Layout, stores: Sequence[tuple[Value, Value]], share: bool) -> None:
+    """Compute renewed inputs where they lie, if everyone has read the old value by then."""
+    writer: dict[int, tuple[int, int, Equation]] = {}
+    for t, step in enumerate(layout.steps):
+        for k, equation in enumerate(step.equations):
+            for v in equation.outputs:
+                writer[id(v)] = (t, k, equation)
+    reads: dict[int, list[tuple[int, int, Value]]] = {}
+    for t, step in enumerate(layout.steps):
+        for k, equation in enumerate(step.equations):
+            for v in equation.inputs:
+                if id(v) in layout.places:
+                    reads.setdefault(id(layout.places[id(v)].buffer), []).append((t, k, v))
+    owners = _owners(layout)
+    taken: set[int] = set()
+    gone: set[int] = set()
+    for new, old in stores:
+        place = layout.places.get(id(new))
+        target = layout.places[id(old)].buffer
+        direct = False
+        if (
+            share
+            and place is not None
+            and place.buffer.kind == "arena"
+            and place.buffer.nbytes == target.nbytes == new.nbytes
+            and id(target) not in taken
+            and id(new) in writer
+            and target.kind == "input"
+        ):
+            t, k, equation = writer[id(new)]
+            direct = True
+            for rt, rk, v in reads.get(id(target), []):
+                if (rt, rk) > (t, k):
+                    direct = False
+                elif rt == t:
+                    # Read by the same call, or earlier in the same blocked group: fine element by element.
+                    direct &= equation.primitive.kind == "map" and _whole(v, layout.places[id(v)])
+                    direct &= v.shape == new.shape
+                    if rk == k and equation.primitive.name == "where":
+                        direct &= v is equation.inputs[2] and v not in equation.inputs[:2]
+            direct &= equation.primitive.kind == "map" or all(
+                layout.places[id(v)].buffer is not target for v in equation.inputs
+            )
+        if direct:
+            assert place is not None
+            old_buffer = place.buffer
+            for value_id in owners[id(old_buffer)]:
+                p = layout.places[value_id]
+                layout.places[value_id] = Place(target, p.offset, p.strides)
+            gone.add(id(old_buffer))
+            target.last = max(target.last, old_buffer.last)
+            taken.add(id(target))
+        layout.stored.append(direct)
+    _forget(layout, gone)
+
+
+def _join_in_place(layout: Layout) -> None:
+    """Compute the pieces of a join where the join wants them, and drop the copies."""
+    gone: set[int] = set()
+    for t, step in enumerate(layout.steps):
+        equation = step.equations[0]
+        if len(step.equations) > 1 or equation.primitive.name != "concat":
+            continue
+        out = equation.outputs[0]
+        joined = layout.places[id(out)].buffer
+        axis = equation.params["axis"]
+        if any(n != 1 for n in out.shape[:axis]) or joined.kind == "input" or joined.parent is not None:
+            continue
+        seen: set[int] = set()
+        pieces = []
+        for v in equation.inputs:
+            place = layout.places[id(v)]
+            buffer = place.buffer
+            fits = (
+                buffer.kind == "arena"
+                and buffer.parent is None
+                and _whole(v, place)
+                and id(buffer) not in seen
+            )
+            seen.add(id(buffer))
+            pieces.append((v, buffer, fits))
+        if not all(fits for _, _, fits in pieces):
+            continue
+        offset = 0
+        for v, buffer, _ in pieces:
+            buffer.parent, buffer.parent_offset = joined, offset
+            offset += v.nbytes
+            joined.first = min(joined.first, buffer.first)
+            joined.last = max(joined.last, buffer.last)
+        gone.add(t)
+    if gone:
+        _drop_steps(layout, gone)
+
+
+def _drop_steps(layout: Layout, gone: set[int]) -> None:
+    """Remove steps that have nothing left to do, and count time anew."""
+    mapping, now = [], 0
+    for t in range(len(layout.steps)):
+        mapping.append(now)
+        now += t not in gone
+    mapping.append(now)
+    layout.steps = [s for t, s in enumerate(layout.steps) if t not in gone]
+    for buffer in layout.buffers:
+        if buffer.last >= 0:
+            buffer.first, buffer.last = mapping[max(buffer.first, 0)], mapping[buffer.last]
+
+
+def _compute_in_place(layout: Layout) -> None:
+    """Let an element-wise result take over the memory of an operand that dies with it."""
+    owners = _owners(layout)
+    gone: set[int] = set()
+    for t, step in enumerate(layout.steps):
+        for k, equation in enumerate(step.equations):
+            out = equation.outputs[0]
+            place = layout.places.get(id(out))
+            if place is None or equation.primitive.kind != "map" or place.buffer.kind != "arena":
+                continue
+            if place.buffer.parent is not None or place.buffer.first != t:
+                continue
+            operands = equation.inputs[2:] if equation.primitive.name == "where" else equation.inputs
+            for v in operands:
+                source = layout.places.get(id(v))
+                if source is None:
+                    continue
+                buffer = source.buffer
+                others = [
+                    (j, layout.places[id(w)])
+                    for j, other in enumerate(step.equations)
+                    for w in other.inputs
+                    if id(w) in layout.places and layout.places[id(w)].buffer is buffer
+                ]
+                if (
+                    buffer.kind == "arena"
+                    and buffer.parent is None
+                    and buffer.last == t
+                    and buffer.first < t
+                    and all(j <= k and p == source for j, p in others)
+                    and v.shape == out.shape
+                    and v.dtype.itemsize == out.dtype.itemsize
+                    and _whole(v, source)
+                    and not (equation.primitive.name == "where" and v in equation.inputs[:2])
+                ):
+                    mine = owners.pop(id(place.buffer))
+                    for value_id in mine:
+                        p = layout.places[value_id]
+                        layout.places[value_id] = Place(buffer, p.offset, p.strides)
+                    owners[id(buffer)] += mine
+                    buffer.last = place.buffer.last
+                    gone.add(id(place.buffer))
+                    break
+    _forget(layout, gone)
+
+
+def _assign_offsets(layout: Layout, share: bool) -> None:
+    """Give arena buffers offsets: best fit over time, so buffers alive at once never overlap."""
+    arena = [b for b in layout.buffers if b.kind == "arena" and b.parent is None]
+    layout.unplanned_bytes = sum(_aligned(b.nbytes) for b in layout.buffers if b.kind == "arena")
+    layout.live_bytes = _most_alive(arena, len(layout.steps))
+    if not share:
+        end = 0
+        for b in arena:
+            b.offset, end = end, end + _aligned(b.nbytes)
+        layout.arena_bytes = end
+    else:
+        best = _best_fit(arena)
+        if len(arena) <= 512 and best > layout.live_bytes:
+            # Few enough to try the other order, too: large first packs tighter, but costs the square of their number.
+            by_time = [b.offset for b in arena]
+            if _large_first(arena) >= best:
+                for b, offset in zip(arena, by_time, strict=True):
+                    b.offset = offset
+        layout.arena_bytes = max((b.offset + _aligned(b.nbytes) for b in arena), default=0)
+    for b in layout.buffers:
+        if b.parent is not None:
+            root, offset = b, 0
+            while root.parent is not None:
+                offset += root.parent_offset
+                root = root.parent
+            b.offset = root.offset + offset
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+def _most_alive(buffers: Sequence[Buffer], steps: int) -> int:
+    change = [0] * (steps + 3)
+    for b in buffers:
+        change[b.first] += _aligned(b.nbytes)
+        change[b.last + 1] -= _aligned(b.nbytes)
+    most = now = 0
+    for delta in change:
+        now += delta
+        most = max(most, now)
+    return most
+
+
+def _best_fit(buffers: Sequence[Buffer]) -> int:
+    """Allocate and free in order of time; each buffer goes into the tightest gap. Returns the arena's size."""
+    births = sorted(buffers, key=lambda b: b.first)
+    deaths = sorted(buffers, key=lambda b: b.last)
+    gaps: list[tuple[int, int]] = []  # (size, offset), sorted
+    by_start: dict[int, int] = {}  # gap offset -> size
+    by_end: dict[int, int] = {}  # gap end -> offset
+    end, dead = 0, 0
+
+    def add(offset: int, size: int) -> None:
+        nonlocal end
+        if offset in by_end:  # join the gap before
+            start = by_end.pop(offset)
+            gaps.remove((by_start.pop(start), start))
+            offset, size = start, size + offset - start
+        if offset + size in by_start:  # join the gap after
+            after = by_start.pop(offset + size)
+            gaps.remove((after, offset + size))
+            del by_end[offset + size + after]
+            size += after
+        bisect.insort(gaps, (size, offset))
+        by_start[offset], by_end[offset + size] = size, offset
+
+    for b in births:
+        while dead < len(deaths) and deaths[dead].last < b.first:
+            gone = deaths[dead]
+            if gone.nbytes:
+                add(gone.offset, _aligned(gone.nbytes))
+            dead += 1
+        need = _aligned(b.nbytes)
+        if not need:
+            b.offset = 0
+            continue
+        k = bisect.bisect_left(gaps, (need, -1))
+        if k < len(gaps):
+            size, offset = gaps.pop(k)
+            del by_start[offset], by_end[offset + size]
+            b.offset = offset
+            if size > need:
+                add(offset + need, size - need)
+        elif end in by_end:  # grow the gap at the end
+            offset = by_end.pop(end)
+            gaps.remove((by_start.pop(offset), offset))
+            b.offset, end = offset, offset + need
+        else:
+            b.offset, end = end, end + need
+    return end
+
+
+def _large_first(buffers: Sequence[Buffer]) -> int:
+    """Place large buffers first, each at the lowest offset free during its life. Returns the arena's size."""
+    placed: list[Buffer] = []
+    end = 0
+    for b in sorted(buffers, key=lambda b: (-b.nbytes, b.first)):
+        need, offset = _aligned(b.nbytes), 0
+        rivals = [p for p in placed if p.first <= b.last and b.first <= p.last]
+        for p in sorted(rivals, key=lambda p: p.offset):
+            if offset + need <= p.offset:
+                break
+            offset = max(offset, p.offset + _aligned(p.nbytes))
+        b.offset = offset
+        placed.append(b)
+        end = max(end, offset + need)
+    return end
+
+
+def array_at(place: Place, value: Value, base: Any) -> np.ndarray[Any, Any]:
+    """Return the array of a value, given its buffer's bytes (or array) as `base`."""
+    return np.ndarray(value.shape, value.dtype, base, place.offset, place.strides)

@@ -1,0 +1,124 @@
+"""The schedule: in which order equations run, and which run together as one fused group.
+
+Order: first what the outputs need, then what renews inputs, then what only the second half (gradients) needs. So all
+that can fail has run before the first weight is written. Within these parts the order is the program's.
+
+Fusion: element-wise equations in a row over one large shape become a group that the engine runs block by block, so
+that their intermediate results stay in cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from symgraph.program.memory import Step
+from symgraph.program.values import Equation, Program, Value
+
+__all__ = ["Schedule", "schedule"]
+
+#: Least bytes of one operand for which blocks pay: below it everything is in the second-level cache anyway.
+BLOCKED_BYTES = 1 << 18
+#: An equation of at most this many elements is moved before a group that it stands in the middle of.
+_SMALL = 1 << 12
+
+
+@dataclass
+class Schedule:
+    """Steps in order.
+
+    Attributes
+    ----------
+    steps
+        All steps.
+    commit
+        Where the steps that write renewed inputs begin.
+    second
+        Where the second half begins.
+    """
+
+    steps: list[Step]
+    commit: int
+    second: int
+
+
+def _needed(equations: Sequence[Equation], results: Sequence[Value]) -> set[int]:
+    needed = {id(v) for v in results}
+    for equation in reversed(equations):
+        if any(id(v) in needed for v in equation.outputs):
+            needed.update(id(v) for v in equation.inputs)
+    return needed
+
+
+def schedule(
+    program: Program, first: Sequence[Value], stores: Sequence[tuple[Value, Value]], fuse: bool = True
+) -> Schedule:
+    """Order the equations of a program.
+
+    Parameters
+    ----------
+    program
+        The program.
+    first
+        Values that the first half must compute.
+    stores
+        Pairs (new value, input that it renews); computed in the first half, after everything else in it.
+    fuse
+        Whether to form groups.
+    """
+    needed = _needed(program.equations, [*first, *(new for new, _ in stores)])
+    renewing = {id(new) for new, _ in stores}
+    part_of: dict[int, int] = {}
+    for equation in program.equations:
+        mine = [id(v) for v in equation.outputs]
+        if not any(i in needed for i in mine):
+            part_of[id(equation)] = 2
+        elif any(i in renewing for i in mine) or any(id(v) in renewing for v in equation.inputs):
+            renewing.update(mine)
+            part_of[id(equation)] = 1
+        else:
+            part_of[id(equation)] = 0
+    # Element-wise work that only the renewing part reads joins it, so that one update is one fused group.
+    kept = {id(v) for v in first}
+    kept.update(id(v) for e in program.equations if part_of[id(e)] == 2 for v in e.inputs)
+    for equation in reversed(program.equations):
+        if part_of[id(equation)] == 0:
+            if equation.primitive.kind == "map" and id(equation.outputs[0]) not in kept:
+                part_of[id(equation)] = 1
+            else:
+                kept.update(id(v) for v in equation.inputs)
+    parts: tuple[list[Equation], list[Equation], list[Equation]] = ([], [], [])
+    for equation in program.equations:
+        parts[part_of[id(equation)]].append(equation)
+    steps = [_grouped(part) if fuse else [Step([e]) for e in part] for part in parts]
+    return Schedule([*steps[0], *steps[1], *steps[2]], commit=len(steps[0]), second=len(steps[0]) + len(steps[1]))
+
+
+def _grouped(equations: Sequence[Equation]) -> list[Step]:
+    steps: list[Step] = []
+    group: list[Equation] = []
+    computed: set[int] = set()
+
+    def flush() -> None:
+        if group:
+            steps.append(Step(list(group), blocked=len(group) > 1))
+            group.clear()
+            computed.clear()
+
+    for equation in equations:
+        out = equation.outputs[0]
+        large = equation.primitive.kind == "map" and out.nbytes >= BLOCKED_BYTES
+        if large and (not group or group[0].outputs[0].shape == out.shape):
+            group.append(equation)
+            computed.update(id(v) for v in equation.outputs)
+            continue
+        free = not any(id(v) in computed for v in equation.inputs)
+        if group and not (free and (equation.primitive.kind == "view" or out.size <= _SMALL)):
+            flush()
+        if large:
+            group.append(equation)
+            computed.update(id(v) for v in equation.outputs)
+        else:
+            steps.append(Step([equation]))
+    flush()
+    return steps
