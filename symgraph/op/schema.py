@@ -375,6 +375,9 @@ class Op:
     backward: ClassVar[Callable[..., Any] | None] = None
     shapes: ClassVar[Callable[..., Mapping[str, PartialShape]] | None] = None
     dtypes: ClassVar[Callable[..., Mapping[str, Any]] | None] = None
+    #: ``settle(self, **shapes of inputs and outputs)`` returns the operator with the parameters that inference decided:
+    #: ``zeros(shape=(0, 3))`` in MXNet leaves its first axis to the operators that read it.
+    settle: ClassVar[Callable[..., Op] | None] = None
 
 
 def dotless(name: str) -> str:
