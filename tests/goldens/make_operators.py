@@ -1,7 +1,7 @@
 """Run every case of ``operator_cases`` on real MXNet and record what it does.
 
-Run by the Python that has MXNet 1.9.1, see README.md. Writes ``operators.json`` and ``operators.npz``. What is run is decided
-in ``operator_cases``; here is only how a case is run and what is written down about it.
+Run by the Python that has MXNet 1.9.1, see README.md. Writes ``operators.json`` and ``operators.npz``. What is run is
+decided in ``operator_cases``; here is only how a case is run and what is written down about it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import Any
 import mxnet as mx
 import numpy as np
 
-from operator_cases import CASES, SLICE, UNWRITTEN, Case
-from store import Writer
+from tests.goldens.operator_cases import CASES, SLICE, UNWRITTEN, Case
+from tests.goldens.store import Writer
 
 UNTOUCHED = -12345.5
 """Start value of the gradient buffers; a gradient that still has it everywhere was not written."""
@@ -65,7 +65,7 @@ def compose(case: Case) -> Any:
 
 
 def with_hidden_outputs(symbol: Any) -> tuple[Any, int, dict[str, str], str]:
-    """Return the symbol with all outputs as heads, the number of visible ones, its attributes and its canonical name."""
+    """Return the symbol with all outputs as heads, the number of visible ones, its attributes and its operator."""
     graph = json.loads(symbol.tojson())
     row = graph["node_row_ptr"]
     node = graph["nodes"][-1]
@@ -244,7 +244,9 @@ def record(case: Case, writer: Writer) -> dict[str, Any]:
     grads, refused, run_back = gradients(case, symbol, data, heads)
     if refused:
         entry["grad_refused"] = refused
-    untouched = [name for name, grad in grads.items() if grad.size and (grad == np.asarray(UNTOUCHED, grad.dtype)).all()]
+    untouched = [
+        name for name, grad in grads.items() if grad.size and (grad == np.asarray(UNTOUCHED, grad.dtype)).all()
+    ]
     if untouched:
         entry["grad_untouched"] = untouched
     if len(grads) > len(untouched):

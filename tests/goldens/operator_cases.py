@@ -1,6 +1,6 @@
 """The operator cases: which operator, which parameters, which data. No numbers of any run are here.
 
-A case names an operator by the name it is called by, the parameters as a user would write them, and how each input is made.
+A case names an operator as it is called, the parameters as a user would write them, and how each input is made.
 ``make_operators`` runs the list on MXNet. The list is plain data: adding a case is adding a line.
 """
 
@@ -54,34 +54,50 @@ def case(
     CASES.append(Case(id, op, inputs or {}, attrs, train, grad, values, partial))
 
 
-def U(*shape: int, low: float = -1.0, high: float = 1.0, dtype: str = "float32") -> Spec:
+def uniform(*shape: int, low: float = -1.0, high: float = 1.0, dtype: str = "float32") -> Spec:
     """Uniform numbers in [low, high)."""
     return Spec("uniform", shape, dtype, (low, high))
 
 
-def I(*shape: int, low: int = 0, high: int = 4, dtype: str = "float32") -> Spec:  # noqa: E743
+def whole(*shape: int, low: int = 0, high: int = 4, dtype: str = "float32") -> Spec:
     """Whole numbers low .. high - 1, with repetitions."""
     return Spec("integers", shape, dtype, (low, high))
 
 
-def D(*shape: int, dtype: str = "float32") -> Spec:
+def distinct(*shape: int, dtype: str = "float32") -> Spec:
     """Distinct numbers, a quarter apart, in random order (no ties)."""
     return Spec("distinct", shape, dtype, None)
 
 
-def V(*values: Any, shape: tuple[int, ...] | None = None, dtype: str = "float32") -> Spec:
+def given(*values: Any, shape: tuple[int, ...] | None = None, dtype: str = "float32") -> Spec:
     """The given numbers."""
     return Spec("values", (len(values),) if shape is None else shape, dtype, list(values))
 
 
 SPECIAL = (
     *(NAN, INF, -INF, 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 3.0, -3.0, 0.25, -0.25, 7.7, -7.7),
-    *(88.0, -88.0, 120.0, -120.0, 1e-30, -1e-30, 1e30, -1e30, 3e38, 16777216.0, 0.49999997, -0.49999997, 1e-3, 20.0, -20.0),
+    *(
+        88.0,
+        -88.0,
+        120.0,
+        -120.0,
+        1e-30,
+        -1e-30,
+        1e30,
+        -1e30,
+        3e38,
+        16777216.0,
+        0.49999997,
+        -0.49999997,
+        1e-3,
+        20.0,
+        -20.0,
+    ),
 )
 FLOATS = ("float32", "float64", "float16")
 INTEGERS = ("int32", "int64", "int8", "uint8")
 
-# Outputs that are random or never written by the native kernels; their shapes and dtypes are recorded, their values not.
+# Outputs that are random or never written by the native kernels; shapes and dtypes are recorded, values not.
 UNWRITTEN = {"Dropout": {1}, "LeakyReLU": {1}, "Pooling": {1}}
 
 # The operators of the first slice: those issue 2 names, less the optimizer updates, which have goldens of their own.
@@ -161,7 +177,21 @@ BINARY = {
 SCALAR = tuple(
     f"_{name}_scalar"
     for name in (
-        *("plus", "minus", "rminus", "mul", "div", "rdiv", "mod", "rmod", "maximum", "minimum", "power", "rpower", "hypot"),
+        *(
+            "plus",
+            "minus",
+            "rminus",
+            "mul",
+            "div",
+            "rdiv",
+            "mod",
+            "rmod",
+            "maximum",
+            "minimum",
+            "power",
+            "rpower",
+            "hypot",
+        ),
         *("equal", "not_equal", "greater", "greater_equal", "lesser", "lesser_equal"),
         *("logical_and", "logical_or", "logical_xor"),
     )
@@ -184,137 +214,251 @@ SLICE = {
     *("_zeros", "_ones", "_arange", "_full", "_random_uniform", "_random_normal"),
 }
 
-# ---- elementwise, one input -------------------------------------------------------------------------------------------
+# ---- elementwise, one input ----------------------------------------------------------------------------------------
 
-for name, (low, high, whole) in UNARY.items():
-    case(f"{name}", name, {"data": U(3, 4, low=low, high=high)})
-    case(f"{name}-special", name, {"data": V(*SPECIAL)})
-    case(f"{name}-float64", name, {"data": U(2, 3, low=low, high=high, dtype="float64")})
-    case(f"{name}-float16", name, {"data": U(2, 3, low=low, high=high, dtype="float16")})
-    case(f"{name}-int32", name, {"data": V(*whole, dtype="int32")})
-    case(f"{name}-int64", name, {"data": V(*whole, dtype="int64")})
-    case(f"{name}-int8", name, {"data": V(*whole, dtype="int8")})
-    case(f"{name}-uint8", name, {"data": V(*(abs(value) for value in whole), dtype="uint8")})
+for name, (low, high, integers) in UNARY.items():
+    case(f"{name}", name, {"data": uniform(3, 4, low=low, high=high)})
+    case(f"{name}-special", name, {"data": given(*SPECIAL)})
+    case(f"{name}-float64", name, {"data": uniform(2, 3, low=low, high=high, dtype="float64")})
+    case(f"{name}-float16", name, {"data": uniform(2, 3, low=low, high=high, dtype="float16")})
+    case(f"{name}-int32", name, {"data": given(*integers, dtype="int32")})
+    case(f"{name}-int64", name, {"data": given(*integers, dtype="int64")})
+    case(f"{name}-int8", name, {"data": given(*integers, dtype="int8")})
+    case(f"{name}-uint8", name, {"data": given(*(abs(value) for value in integers), dtype="uint8")})
 
-case("hard_sigmoid-alpha-beta", "hard_sigmoid", {"data": U(3, 4, low=-4, high=4)}, alpha=0.1, beta=0.7)
-case("hard_sigmoid-corners", "hard_sigmoid", {"data": V(-2.5, 2.5, -2.4999, 2.4999, 0.0)})
-case("relu-4d", "relu", {"data": U(2, 3, 2, 2)})
+case("hard_sigmoid-alpha-beta", "hard_sigmoid", {"data": uniform(3, 4, low=-4, high=4)}, alpha=0.1, beta=0.7)
+case("hard_sigmoid-corners", "hard_sigmoid", {"data": given(-2.5, 2.5, -2.4999, 2.4999, 0.0)})
+case("relu-4d", "relu", {"data": uniform(2, 3, 2, 2)})
 for scalar in (1.0, 2.0, 0.5, 0.0):
-    case(f"smooth_l1-{scalar}", "smooth_l1", {"data": V(-3, -1, -0.26, -0.25, -0.1, 0, 0.1, 0.25, 0.5, 1, 4, NAN)}, scalar=scalar)
-case("smooth_l1-float64", "smooth_l1", {"data": U(2, 3, dtype="float64")}, scalar=1.5)
-case("shape_array", "shape_array", {"data": U(2, 3, 4)})
-case("size_array", "size_array", {"data": U(2, 3, 4)})
+    case(
+        f"smooth_l1-{scalar}",
+        "smooth_l1",
+        {"data": given(-3, -1, -0.26, -0.25, -0.1, 0, 0.1, 0.25, 0.5, 1, 4, NAN)},
+        scalar=scalar,
+    )
+case("smooth_l1-float64", "smooth_l1", {"data": uniform(2, 3, dtype="float64")}, scalar=1.5)
+case("shape_array", "shape_array", {"data": uniform(2, 3, 4)})
+case("size_array", "size_array", {"data": uniform(2, 3, 4)})
 for act_type in ("relu", "sigmoid", "softrelu", "softsign", "tanh"):
-    case(f"Activation-{act_type}", "Activation", {"data": U(2, 3, 2, low=-3, high=3)}, act_type=act_type)
-    case(f"Activation-{act_type}-special", "Activation", {"data": V(*SPECIAL)}, act_type=act_type)
-    case(f"Activation-{act_type}-float64", "Activation", {"data": U(2, 3, low=-3, high=3, dtype="float64")}, act_type=act_type)
-    case(f"Activation-{act_type}-float16", "Activation", {"data": U(2, 3, low=-3, high=3, dtype="float16")}, act_type=act_type)
-case("Activation-inference", "Activation", {"data": U(2, 3)}, train=False, act_type="tanh")
-case("Activation-unknown", "Activation", {"data": U(2, 3)}, act_type="swish")
-case("Activation-none", "Activation", {"data": U(2, 3)})
+    case(f"Activation-{act_type}", "Activation", {"data": uniform(2, 3, 2, low=-3, high=3)}, act_type=act_type)
+    case(f"Activation-{act_type}-special", "Activation", {"data": given(*SPECIAL)}, act_type=act_type)
+    case(
+        f"Activation-{act_type}-float64",
+        "Activation",
+        {"data": uniform(2, 3, low=-3, high=3, dtype="float64")},
+        act_type=act_type,
+    )
+    case(
+        f"Activation-{act_type}-float16",
+        "Activation",
+        {"data": uniform(2, 3, low=-3, high=3, dtype="float16")},
+        act_type=act_type,
+    )
+case("Activation-inference", "Activation", {"data": uniform(2, 3)}, train=False, act_type="tanh")
+case("Activation-unknown", "Activation", {"data": uniform(2, 3)}, act_type="swish")
+case("Activation-none", "Activation", {"data": uniform(2, 3)})
 for act_type in ("leaky", "elu", "selu", "gelu"):
-    case(f"LeakyReLU-{act_type}", "LeakyReLU", {"data": U(2, 3, 2, low=-3, high=3)}, act_type=act_type)
-    case(f"LeakyReLU-{act_type}-special", "LeakyReLU", {"data": V(*SPECIAL)}, act_type=act_type)
-    case(f"LeakyReLU-{act_type}-slope", "LeakyReLU", {"data": U(2, 3, low=-3, high=3)}, act_type=act_type, slope=0.1)
-    case(f"LeakyReLU-{act_type}-float64", "LeakyReLU", {"data": U(2, 3, low=-3, high=3, dtype="float64")}, act_type=act_type)
-    case(f"LeakyReLU-{act_type}-float16", "LeakyReLU", {"data": U(2, 3, low=-3, high=3, dtype="float16")}, act_type=act_type)
-case("LeakyReLU-default", "LeakyReLU", {"data": U(2, 3)})
-case("LeakyReLU-negative-slope", "LeakyReLU", {"data": U(2, 3)}, slope=-0.5)
-case("LeakyReLU-prelu", "LeakyReLU", {"data": U(2, 3, 2), "gamma": U(3)}, act_type="prelu")
-case("LeakyReLU-prelu-one", "LeakyReLU", {"data": U(2, 3, 2), "gamma": U(1)}, act_type="prelu")
-case("LeakyReLU-prelu-2d", "LeakyReLU", {"data": U(4, 3), "gamma": U(3)}, act_type="prelu")
-case("LeakyReLU-prelu-1d", "LeakyReLU", {"data": U(4), "gamma": U(1)}, act_type="prelu")
-case("LeakyReLU-prelu-4d", "LeakyReLU", {"data": U(2, 3, 2, 2), "gamma": U(3)}, act_type="prelu")
-case("LeakyReLU-prelu-bad-gamma", "LeakyReLU", {"data": U(2, 3, 2), "gamma": U(2)}, act_type="prelu")
-case("LeakyReLU-prelu-special", "LeakyReLU", {"data": V(NAN, INF, -INF, 0.0, -0.0, 1, -1, 2, shape=(4, 2)), "gamma": V(0.5, -0.5)}, act_type="prelu")
-case("LeakyReLU-rrelu-inference", "LeakyReLU", {"data": U(2, 3, low=-3, high=3)}, train=False, act_type="rrelu")
-case("LeakyReLU-rrelu-bounds", "LeakyReLU", {"data": U(2, 3, low=-3, high=3)}, train=False, act_type="rrelu", lower_bound=0.2, upper_bound=0.7)
-case("LeakyReLU-rrelu-equal-bounds", "LeakyReLU", {"data": U(2, 3, low=-3, high=3)}, act_type="rrelu", lower_bound=0.25, upper_bound=0.25)
+    case(f"LeakyReLU-{act_type}", "LeakyReLU", {"data": uniform(2, 3, 2, low=-3, high=3)}, act_type=act_type)
+    case(f"LeakyReLU-{act_type}-special", "LeakyReLU", {"data": given(*SPECIAL)}, act_type=act_type)
+    case(
+        f"LeakyReLU-{act_type}-slope",
+        "LeakyReLU",
+        {"data": uniform(2, 3, low=-3, high=3)},
+        act_type=act_type,
+        slope=0.1,
+    )
+    case(
+        f"LeakyReLU-{act_type}-float64",
+        "LeakyReLU",
+        {"data": uniform(2, 3, low=-3, high=3, dtype="float64")},
+        act_type=act_type,
+    )
+    case(
+        f"LeakyReLU-{act_type}-float16",
+        "LeakyReLU",
+        {"data": uniform(2, 3, low=-3, high=3, dtype="float16")},
+        act_type=act_type,
+    )
+case("LeakyReLU-default", "LeakyReLU", {"data": uniform(2, 3)})
+case("LeakyReLU-negative-slope", "LeakyReLU", {"data": uniform(2, 3)}, slope=-0.5)
+case("LeakyReLU-prelu", "LeakyReLU", {"data": uniform(2, 3, 2), "gamma": uniform(3)}, act_type="prelu")
+case("LeakyReLU-prelu-one", "LeakyReLU", {"data": uniform(2, 3, 2), "gamma": uniform(1)}, act_type="prelu")
+case("LeakyReLU-prelu-2d", "LeakyReLU", {"data": uniform(4, 3), "gamma": uniform(3)}, act_type="prelu")
+case("LeakyReLU-prelu-1d", "LeakyReLU", {"data": uniform(4), "gamma": uniform(1)}, act_type="prelu")
+case("LeakyReLU-prelu-4d", "LeakyReLU", {"data": uniform(2, 3, 2, 2), "gamma": uniform(3)}, act_type="prelu")
+case("LeakyReLU-prelu-bad-gamma", "LeakyReLU", {"data": uniform(2, 3, 2), "gamma": uniform(2)}, act_type="prelu")
+case(
+    "LeakyReLU-prelu-special",
+    "LeakyReLU",
+    {"data": given(NAN, INF, -INF, 0.0, -0.0, 1, -1, 2, shape=(4, 2)), "gamma": given(0.5, -0.5)},
+    act_type="prelu",
+)
+case("LeakyReLU-rrelu-inference", "LeakyReLU", {"data": uniform(2, 3, low=-3, high=3)}, train=False, act_type="rrelu")
+case(
+    "LeakyReLU-rrelu-bounds",
+    "LeakyReLU",
+    {"data": uniform(2, 3, low=-3, high=3)},
+    train=False,
+    act_type="rrelu",
+    lower_bound=0.2,
+    upper_bound=0.7,
+)
+case(
+    "LeakyReLU-rrelu-equal-bounds",
+    "LeakyReLU",
+    {"data": uniform(2, 3, low=-3, high=3)},
+    act_type="rrelu",
+    lower_bound=0.25,
+    upper_bound=0.25,
+)
 
-# ---- elementwise, two inputs ------------------------------------------------------------------------------------------
+# ---- elementwise, two inputs ---------------------------------------------------------------------------------------
 
 GRID = (NAN, INF, -INF, 0.0, -0.0, 1.0, -1.0, 2.5, -2.0, 3.0)
-GRID_LEFT = V(*(a for a in GRID for _ in GRID), shape=(10, 10))
-GRID_RIGHT = V(*(b for _ in GRID for b in GRID), shape=(10, 10))
+GRID_LEFT = given(*(a for a in GRID for _ in GRID), shape=(10, 10))
+GRID_RIGHT = given(*(b for _ in GRID for b in GRID), shape=(10, 10))
 for name, broadcast in BINARY.items():
     logical = "logical" in name or "equal" in name
     for op in (name, broadcast):
-        case(f"{op}", op, {"lhs": U(3, 4, low=0.2, high=2), "rhs": U(3, 4, low=0.2, high=2)})
-        case(f"{op}-ties", op, {"lhs": I(3, 4, low=-2, high=3), "rhs": I(3, 4, low=-2, high=3)})
+        case(f"{op}", op, {"lhs": uniform(3, 4, low=0.2, high=2), "rhs": uniform(3, 4, low=0.2, high=2)})
+        case(f"{op}-ties", op, {"lhs": whole(3, 4, low=-2, high=3), "rhs": whole(3, 4, low=-2, high=3)})
         case(f"{op}-special", op, {"lhs": GRID_LEFT, "rhs": GRID_RIGHT}, partial=False)
         for dtype in ("float64", "float16"):
-            case(f"{op}-{dtype}", op, {"lhs": U(2, 3, low=0.2, high=2, dtype=dtype), "rhs": U(2, 3, low=0.2, high=2, dtype=dtype)})
+            case(
+                f"{op}-{dtype}",
+                op,
+                {
+                    "lhs": uniform(2, 3, low=0.2, high=2, dtype=dtype),
+                    "rhs": uniform(2, 3, low=0.2, high=2, dtype=dtype),
+                },
+            )
         for dtype in INTEGERS:
-            left = V(7, 2, 5, 1, 3, 9, dtype=dtype) if dtype == "uint8" else V(7, -7, 5, -1, 3, 9, dtype=dtype)
-            right = V(2, 2, 1, 3, 1, 2, dtype=dtype) if name == "_power" or dtype == "uint8" else V(2, 2, -5, -3, 3, -2, dtype=dtype)
+            left = given(7, 2, 5, 1, 3, 9, dtype=dtype) if dtype == "uint8" else given(7, -7, 5, -1, 3, 9, dtype=dtype)
+            right = (
+                given(2, 2, 1, 3, 1, 2, dtype=dtype)
+                if name == "_power" or dtype == "uint8"
+                else given(2, 2, -5, -3, 3, -2, dtype=dtype)
+            )
             case(f"{op}-{dtype}", op, {"lhs": left, "rhs": right}, partial=False)
-        case(f"{op}-mixed-dtypes", op, {"lhs": U(2, 3, low=0.2, high=2), "rhs": U(2, 3, low=0.2, high=2, dtype="float64")})
-        case(f"{op}-mixed-int", op, {"lhs": U(2, 3, low=0.2, high=2), "rhs": V(1, 2, 3, 1, 2, 3, shape=(2, 3), dtype="int32")})
-        case(f"{op}-shape-mismatch", op, {"lhs": U(2, 3), "rhs": U(3, 2)})
-    case(f"{name}-1-in-shape", name, {"lhs": U(2, 3, low=0.2, high=2), "rhs": U(1, 3, low=0.2, high=2)})
-    case(f"{broadcast}-right", broadcast, {"lhs": U(2, 3, 4, low=0.2, high=2), "rhs": U(1, 3, 1, low=0.2, high=2)})
-    case(f"{broadcast}-left", broadcast, {"lhs": U(2, 1, 1, low=0.2, high=2), "rhs": U(2, 3, 2, low=0.2, high=2)})
-    case(f"{broadcast}-both", broadcast, {"lhs": U(2, 1, 3, low=0.2, high=2), "rhs": U(1, 4, 1, low=0.2, high=2)})
-    case(f"{broadcast}-ties-both", broadcast, {"lhs": I(3, 1, low=-2, high=3), "rhs": I(1, 4, low=-2, high=3)}, partial=False)
-case("broadcast_add-fewer-axes", "broadcast_add", {"lhs": U(2, 3), "rhs": U(3)})
-case("broadcast_add-one-element", "broadcast_add", {"lhs": U(2, 3), "rhs": U(1, 1)})
-case("broadcast_add-6d", "broadcast_add", {"lhs": U(2, 1, 2, 1, 2, 1), "rhs": U(1, 2, 1, 2, 1, 2)})
-case("broadcast_mul-5d", "broadcast_mul", {"lhs": U(2, 1, 2, 1, 3), "rhs": U(1, 2, 2, 2, 3)})
-case("broadcast_power-negative-base", "broadcast_power", {"lhs": V(-2, -2, -2, -2, 0, 0), "rhs": V(2, 3, -1, 0.5, 0, -1)})
-case("_mod-signs", "_mod", {"lhs": V(5.5, -5.5, 5.5, -5.5, 6, -6), "rhs": V(2, 2, -2, -2, 3, -3)})
-case("_mod-int-zero", "_mod", {"lhs": V(5, -5, 0, dtype="int32"), "rhs": V(0, 0, 0, dtype="int32")})
+        case(
+            f"{op}-mixed-dtypes",
+            op,
+            {"lhs": uniform(2, 3, low=0.2, high=2), "rhs": uniform(2, 3, low=0.2, high=2, dtype="float64")},
+        )
+        case(
+            f"{op}-mixed-int",
+            op,
+            {"lhs": uniform(2, 3, low=0.2, high=2), "rhs": given(1, 2, 3, 1, 2, 3, shape=(2, 3), dtype="int32")},
+        )
+        case(f"{op}-shape-mismatch", op, {"lhs": uniform(2, 3), "rhs": uniform(3, 2)})
+    case(f"{name}-1-in-shape", name, {"lhs": uniform(2, 3, low=0.2, high=2), "rhs": uniform(1, 3, low=0.2, high=2)})
+    case(
+        f"{broadcast}-right",
+        broadcast,
+        {"lhs": uniform(2, 3, 4, low=0.2, high=2), "rhs": uniform(1, 3, 1, low=0.2, high=2)},
+    )
+    case(
+        f"{broadcast}-left",
+        broadcast,
+        {"lhs": uniform(2, 1, 1, low=0.2, high=2), "rhs": uniform(2, 3, 2, low=0.2, high=2)},
+    )
+    case(
+        f"{broadcast}-both",
+        broadcast,
+        {"lhs": uniform(2, 1, 3, low=0.2, high=2), "rhs": uniform(1, 4, 1, low=0.2, high=2)},
+    )
+    case(
+        f"{broadcast}-ties-both",
+        broadcast,
+        {"lhs": whole(3, 1, low=-2, high=3), "rhs": whole(1, 4, low=-2, high=3)},
+        partial=False,
+    )
+case("broadcast_add-fewer-axes", "broadcast_add", {"lhs": uniform(2, 3), "rhs": uniform(3)})
+case("broadcast_add-one-element", "broadcast_add", {"lhs": uniform(2, 3), "rhs": uniform(1, 1)})
+case("broadcast_add-6d", "broadcast_add", {"lhs": uniform(2, 1, 2, 1, 2, 1), "rhs": uniform(1, 2, 1, 2, 1, 2)})
+case("broadcast_mul-5d", "broadcast_mul", {"lhs": uniform(2, 1, 2, 1, 3), "rhs": uniform(1, 2, 2, 2, 3)})
+case(
+    "broadcast_power-negative-base",
+    "broadcast_power",
+    {"lhs": given(-2, -2, -2, -2, 0, 0), "rhs": given(2, 3, -1, 0.5, 0, -1)},
+)
+case("_mod-signs", "_mod", {"lhs": given(5.5, -5.5, 5.5, -5.5, 6, -6), "rhs": given(2, 2, -2, -2, 3, -3)})
+case("_mod-int-zero", "_mod", {"lhs": given(5, -5, 0, dtype="int32"), "rhs": given(0, 0, 0, dtype="int32")})
 for count in (1, 2, 3, 5):
-    case(f"add_n-{count}", "add_n", {f"arg{index}": U(2, 3) for index in range(count)})
-case("add_n-float64", "add_n", {f"arg{index}": U(2, 3, dtype="float64") for index in range(3)})
-case("add_n-int32", "add_n", {f"arg{index}": I(2, 3, dtype="int32") for index in range(3)})
-case("add_n-mismatch", "add_n", {"arg0": U(2, 3), "arg1": U(3, 2)})
+    case(f"add_n-{count}", "add_n", {f"arg{index}": uniform(2, 3) for index in range(count)})
+case("add_n-float64", "add_n", {f"arg{index}": uniform(2, 3, dtype="float64") for index in range(3)})
+case("add_n-int32", "add_n", {f"arg{index}": whole(2, 3, dtype="int32") for index in range(3)})
+case("add_n-mismatch", "add_n", {"arg0": uniform(2, 3), "arg1": uniform(3, 2)})
 
 SHORT = (NAN, INF, -INF, 0.0, -0.0, 1.0, -1.0, 2.5, -2.5, 0.5, -1.5, 3.0, -3.0, 7.7, 1e30)
 for name in SCALAR:
     for scalar in (2.5, -1.5, 0.0, 1.0, 3.0, INF, NAN):
-        case(f"{name}-{scalar}", name, {"data": V(*SHORT)}, scalar=scalar)
-    case(f"{name}-whole", name, {"data": V(*SHORT)}, scalar=3)
-    case(f"{name}-default", name, {"data": U(2, 3, low=0.2, high=2)})
-    case(f"{name}-tenth", name, {"data": U(2, 3, low=0.2, high=2)}, scalar=0.1)
-    case(f"{name}-float64", name, {"data": U(2, 3, low=0.2, high=2, dtype="float64")}, scalar=0.1)
-    case(f"{name}-float16", name, {"data": U(2, 3, low=0.2, high=2, dtype="float16")}, scalar=0.1)
+        case(f"{name}-{scalar}", name, {"data": given(*SHORT)}, scalar=scalar)
+    case(f"{name}-whole", name, {"data": given(*SHORT)}, scalar=3)
+    case(f"{name}-default", name, {"data": uniform(2, 3, low=0.2, high=2)})
+    case(f"{name}-tenth", name, {"data": uniform(2, 3, low=0.2, high=2)}, scalar=0.1)
+    case(f"{name}-float64", name, {"data": uniform(2, 3, low=0.2, high=2, dtype="float64")}, scalar=0.1)
+    case(f"{name}-float16", name, {"data": uniform(2, 3, low=0.2, high=2, dtype="float16")}, scalar=0.1)
     for dtype in INTEGERS:
-        case(f"{name}-{dtype}", name, {"data": V(7, 5, 1, 3, 9, dtype=dtype)}, scalar=3)
-    case(f"{name}-int32-not-int", name, {"data": V(7, 5, 1, 3, 9, dtype="int32")}, scalar=2.5, is_int=False)
-    case(f"{name}-int32-is-int", name, {"data": V(7, 5, 1, 3, 9, dtype="int32")}, scalar=2.5, is_int=True)
-    case(f"{name}-int32-fraction", name, {"data": V(7, 5, 1, 3, 9, dtype="int32")}, scalar=2.5)
-    case(f"{name}-int32-negative", name, {"data": V(-7, -5, 1, 3, 9, dtype="int32")}, scalar=2 if "power" in name else -2)
+        case(f"{name}-{dtype}", name, {"data": given(7, 5, 1, 3, 9, dtype=dtype)}, scalar=3)
+    case(f"{name}-int32-not-int", name, {"data": given(7, 5, 1, 3, 9, dtype="int32")}, scalar=2.5, is_int=False)
+    case(f"{name}-int32-is-int", name, {"data": given(7, 5, 1, 3, 9, dtype="int32")}, scalar=2.5, is_int=True)
+    case(f"{name}-int32-fraction", name, {"data": given(7, 5, 1, 3, 9, dtype="int32")}, scalar=2.5)
+    case(
+        f"{name}-int32-negative",
+        name,
+        {"data": given(-7, -5, 1, 3, 9, dtype="int32")},
+        scalar=2 if "power" in name else -2,
+    )
 
-# ---- broadcasting ---------------------------------------------------------------------------------------------------
+# ---- broadcasting --------------------------------------------------------------------------------------------------
 
-case("broadcast_to", "broadcast_to", {"data": U(1, 3, 1)}, shape=(2, 3, 4))
-case("broadcast_to-keep", "broadcast_to", {"data": U(1, 3, 1)}, shape=(2, 0, 4))
-case("broadcast_to-same", "broadcast_to", {"data": U(2, 3)}, shape=(2, 3))
-case("broadcast_to-more-axes", "broadcast_to", {"data": U(3)}, shape=(2, 3))
-case("broadcast_to-impossible", "broadcast_to", {"data": U(2, 3)}, shape=(4, 3))
-case("broadcast_to-default", "broadcast_to", {"data": U(1, 3)})
-case("broadcast_to-float64", "broadcast_to", {"data": U(1, 3, dtype="float64")}, shape=(2, 3))
-case("broadcast_to-int32", "broadcast_to", {"data": I(1, 3, dtype="int32")}, shape=(2, 3))
-case("broadcast_axis", "broadcast_axis", {"data": U(1, 3, 1)}, axis=0, size=2)
-case("broadcast_axis-two", "broadcast_axis", {"data": U(1, 3, 1)}, axis=(0, 2), size=(2, 4))
-case("broadcast_axis-negative", "broadcast_axis", {"data": U(1, 3, 1)}, axis=-1, size=2)
-case("broadcast_axis-not-one", "broadcast_axis", {"data": U(2, 3)}, axis=0, size=4)
-case("broadcast_axis-default", "broadcast_axis", {"data": U(1, 3)})
-case("broadcast_axis-alias", "broadcast_axes", {"data": U(1, 3, 1)}, axis=(0, 2), size=(2, 4))
-case("broadcast_axis-int64", "broadcast_axis", {"data": I(1, 3, dtype="int64")}, axis=0, size=2)
-case("broadcast_like", "broadcast_like", {"lhs": U(1, 3, 1), "rhs": U(2, 3, 4)})
-case("broadcast_like-axes", "broadcast_like", {"lhs": U(1, 3), "rhs": U(4, 5)}, lhs_axes=(0,), rhs_axes=(-1,))
-case("broadcast_like-axes-two", "broadcast_like", {"lhs": U(1, 3, 1), "rhs": U(4, 5)}, lhs_axes=(0, 2), rhs_axes=(1, 0))
-case("broadcast_like-dtypes", "broadcast_like", {"lhs": U(1, 3), "rhs": U(2, 3, dtype="float64")})
-case("broadcast_like-mismatch", "broadcast_like", {"lhs": U(2, 3), "rhs": U(4, 3)})
+case("broadcast_to", "broadcast_to", {"data": uniform(1, 3, 1)}, shape=(2, 3, 4))
+case("broadcast_to-keep", "broadcast_to", {"data": uniform(1, 3, 1)}, shape=(2, 0, 4))
+case("broadcast_to-same", "broadcast_to", {"data": uniform(2, 3)}, shape=(2, 3))
+case("broadcast_to-more-axes", "broadcast_to", {"data": uniform(3)}, shape=(2, 3))
+case("broadcast_to-impossible", "broadcast_to", {"data": uniform(2, 3)}, shape=(4, 3))
+case("broadcast_to-default", "broadcast_to", {"data": uniform(1, 3)})
+case("broadcast_to-float64", "broadcast_to", {"data": uniform(1, 3, dtype="float64")}, shape=(2, 3))
+case("broadcast_to-int32", "broadcast_to", {"data": whole(1, 3, dtype="int32")}, shape=(2, 3))
+case("broadcast_axis", "broadcast_axis", {"data": uniform(1, 3, 1)}, axis=0, size=2)
+case("broadcast_axis-two", "broadcast_axis", {"data": uniform(1, 3, 1)}, axis=(0, 2), size=(2, 4))
+case("broadcast_axis-negative", "broadcast_axis", {"data": uniform(1, 3, 1)}, axis=-1, size=2)
+case("broadcast_axis-not-one", "broadcast_axis", {"data": uniform(2, 3)}, axis=0, size=4)
+case("broadcast_axis-default", "broadcast_axis", {"data": uniform(1, 3)})
+case("broadcast_axis-alias", "broadcast_axes", {"data": uniform(1, 3, 1)}, axis=(0, 2), size=(2, 4))
+case("broadcast_axis-int64", "broadcast_axis", {"data": whole(1, 3, dtype="int64")}, axis=0, size=2)
+case("broadcast_like", "broadcast_like", {"lhs": uniform(1, 3, 1), "rhs": uniform(2, 3, 4)})
+case(
+    "broadcast_like-axes", "broadcast_like", {"lhs": uniform(1, 3), "rhs": uniform(4, 5)}, lhs_axes=(0,), rhs_axes=(-1,)
+)
+case(
+    "broadcast_like-axes-two",
+    "broadcast_like",
+    {"lhs": uniform(1, 3, 1), "rhs": uniform(4, 5)},
+    lhs_axes=(0, 2),
+    rhs_axes=(1, 0),
+)
+case("broadcast_like-dtypes", "broadcast_like", {"lhs": uniform(1, 3), "rhs": uniform(2, 3, dtype="float64")})
+case("broadcast_like-mismatch", "broadcast_like", {"lhs": uniform(2, 3), "rhs": uniform(4, 3)})
 
-# ---- reductions -----------------------------------------------------------------------------------------------------
+# ---- reductions ----------------------------------------------------------------------------------------------------
 
-HOLES = V(1, NAN, 2, -0.5, NAN, NAN, 3, 0, INF, 0.5, 2, -1, shape=(3, 4))
+HOLES = given(1, NAN, 2, -0.5, NAN, NAN, 3, 0, INF, 0.5, 2, -1, shape=(3, 4))
 for name in REDUCTIONS:
-    data = {"data": U(2, 3, 4, low=-2, high=2)}
+    data = {"data": uniform(2, 3, 4, low=-2, high=2)}
     case(f"{name}", name, data)
-    for label, axis in {"0": 0, "1": 1, "minus1": -1, "02": (0, 2), "20": (2, 0), "012": (0, 1, 2), "minus": (-1, -3), "empty": (), "one": (1,)}.items():
+    for label, axis in {
+        "0": 0,
+        "1": 1,
+        "minus1": -1,
+        "02": (0, 2),
+        "20": (2, 0),
+        "012": (0, 1, 2),
+        "minus": (-1, -3),
+        "empty": (),
+        "one": (1,),
+    }.items():
         case(f"{name}-axis-{label}", name, data, axis=axis)
         case(f"{name}-axis-{label}-keepdims", name, data, axis=axis, keepdims=True)
         case(f"{name}-axis-{label}-exclude", name, data, axis=axis, exclude=True)
@@ -322,115 +466,115 @@ for name in REDUCTIONS:
     case(f"{name}-none", name, data, axis=None)
     case(f"{name}-exclude", name, data, exclude=True)
     case(f"{name}-exclude-keepdims", name, data, axis=1, exclude=True, keepdims=True)
-    case(f"{name}-1d", name, {"data": U(5)}, axis=0)
-    case(f"{name}-one-element", name, {"data": U(1, 1)})
-    case(f"{name}-4d", name, {"data": U(2, 3, 2, 2)}, axis=(1, 3))
-    case(f"{name}-6d", name, {"data": U(2, 1, 2, 2, 1, 2)}, axis=(0, 3, 5))
+    case(f"{name}-1d", name, {"data": uniform(5)}, axis=0)
+    case(f"{name}-one-element", name, {"data": uniform(1, 1)})
+    case(f"{name}-4d", name, {"data": uniform(2, 3, 2, 2)}, axis=(1, 3))
+    case(f"{name}-6d", name, {"data": uniform(2, 1, 2, 2, 1, 2)}, axis=(0, 3, 5))
     case(f"{name}-bad-axis", name, data, axis=3)
     case(f"{name}-twice", name, data, axis=(1, 1))
-    case(f"{name}-ties", name, {"data": I(3, 4, low=-1, high=2)}, axis=1)
-    case(f"{name}-zeros", name, {"data": V(0, 2, 3, 0, 0, 5, 1, 2, 4, shape=(3, 3))}, axis=1)
+    case(f"{name}-ties", name, {"data": whole(3, 4, low=-1, high=2)}, axis=1)
+    case(f"{name}-zeros", name, {"data": given(0, 2, 3, 0, 0, 5, 1, 2, 4, shape=(3, 3))}, axis=1)
     case(f"{name}-nan", name, {"data": HOLES}, axis=1)
     case(f"{name}-nan-all", name, {"data": HOLES})
-    case(f"{name}-inf", name, {"data": V(INF, -INF, 1, INF, 2, 3, -INF, 0, 1, shape=(3, 3))}, axis=1)
-    case(f"{name}-float64", name, {"data": U(2, 3, dtype="float64")}, axis=0)
-    case(f"{name}-float16", name, {"data": U(2, 40, dtype="float16")}, axis=1)
+    case(f"{name}-inf", name, {"data": given(INF, -INF, 1, INF, 2, 3, -INF, 0, 1, shape=(3, 3))}, axis=1)
+    case(f"{name}-float64", name, {"data": uniform(2, 3, dtype="float64")}, axis=0)
+    case(f"{name}-float16", name, {"data": uniform(2, 40, dtype="float16")}, axis=1)
     for dtype in INTEGERS:
-        case(f"{name}-{dtype}", name, {"data": I(2, 3, low=1, high=6, dtype=dtype)}, axis=1)
-case("sum-float16-large", "sum", {"data": V(*([2048.0] + [1.0] * 64), dtype="float16")}, grad=False)
-case("sum-float32-large", "sum", {"data": V(*([16777216.0] + [1.0] * 64))}, grad=False)
-case("mean-float32-large", "mean", {"data": V(*([16777216.0] + [1.0] * 63))}, grad=False)
-case("sum-uint8-overflow", "sum", {"data": V(200, 100, 7, dtype="uint8")})
-case("sum-alias", "sum_axis", {"data": U(2, 3)}, axis=1)
-case("max-alias", "max_axis", {"data": U(2, 3)}, axis=1)
-case("min-alias", "min_axis", {"data": U(2, 3)}, axis=1)
+        case(f"{name}-{dtype}", name, {"data": whole(2, 3, low=1, high=6, dtype=dtype)}, axis=1)
+case("sum-float16-large", "sum", {"data": given(*([2048.0] + [1.0] * 64), dtype="float16")}, grad=False)
+case("sum-float32-large", "sum", {"data": given(*([16777216.0] + [1.0] * 64))}, grad=False)
+case("mean-float32-large", "mean", {"data": given(*([16777216.0] + [1.0] * 63))}, grad=False)
+case("sum-uint8-overflow", "sum", {"data": given(200, 100, 7, dtype="uint8")})
+case("sum-alias", "sum_axis", {"data": uniform(2, 3)}, axis=1)
+case("max-alias", "max_axis", {"data": uniform(2, 3)}, axis=1)
+case("min-alias", "min_axis", {"data": uniform(2, 3)}, axis=1)
 for order in (1, 2):
-    data = {"data": U(2, 3, 4, low=-2, high=2)}
+    data = {"data": uniform(2, 3, 4, low=-2, high=2)}
     case(f"norm-{order}", "norm", data, ord=order)
     for label, axis in {"0": 0, "minus1": -1, "02": (0, 2), "none": None, "empty": ()}.items():
         case(f"norm-{order}-axis-{label}", "norm", data, ord=order, axis=axis)
         case(f"norm-{order}-axis-{label}-keepdims", "norm", data, ord=order, axis=axis, keepdims=True)
-    case(f"norm-{order}-zeros", "norm", {"data": V(0, 0, 0, 0, 3, -4, shape=(3, 2))}, ord=order, axis=1)
-    case(f"norm-{order}-float64", "norm", {"data": U(2, 3, dtype="float64")}, ord=order, axis=1)
-    case(f"norm-{order}-float16", "norm", {"data": U(2, 3, dtype="float16")}, ord=order, axis=1)
+    case(f"norm-{order}-zeros", "norm", {"data": given(0, 0, 0, 0, 3, -4, shape=(3, 2))}, ord=order, axis=1)
+    case(f"norm-{order}-float64", "norm", {"data": uniform(2, 3, dtype="float64")}, ord=order, axis=1)
+    case(f"norm-{order}-float16", "norm", {"data": uniform(2, 3, dtype="float16")}, ord=order, axis=1)
     for dtype in ("int32", "int64"):
-        case(f"norm-{order}-{dtype}", "norm", {"data": I(2, 3, dtype=dtype)}, ord=order, axis=1)
-case("norm-3", "norm", {"data": U(2, 3)}, ord=3)
-case("norm-three-axes", "norm", {"data": U(2, 3, 2)}, axis=(0, 1, 2))
-case("norm-inf", "norm", {"data": V(INF, 1, NAN, 2, 1e30, 1e30, shape=(3, 2))}, axis=1)
+        case(f"norm-{order}-{dtype}", "norm", {"data": whole(2, 3, dtype=dtype)}, ord=order, axis=1)
+case("norm-3", "norm", {"data": uniform(2, 3)}, ord=3)
+case("norm-three-axes", "norm", {"data": uniform(2, 3, 2)}, axis=(0, 1, 2))
+case("norm-inf", "norm", {"data": given(INF, 1, NAN, 2, 1e30, 1e30, shape=(3, 2))}, axis=1)
 for dtype in ("float16", "float32", "float64", "int32", "int64", "int8"):
-    case(f"norm-out-{dtype}", "norm", {"data": U(2, 3, low=-3, high=3)}, axis=1, out_dtype=dtype)
+    case(f"norm-out-{dtype}", "norm", {"data": uniform(2, 3, low=-3, high=3)}, axis=1, out_dtype=dtype)
 for name in ("argmax", "argmin"):
-    case(f"{name}", name, {"data": D(2, 3, 4)})
+    case(f"{name}", name, {"data": distinct(2, 3, 4)})
     for axis in (0, 1, 2, -1, -2):
-        case(f"{name}-axis-{axis}", name, {"data": D(2, 3, 4)}, axis=axis)
-        case(f"{name}-axis-{axis}-keepdims", name, {"data": D(2, 3, 4)}, axis=axis, keepdims=True)
-    case(f"{name}-keepdims", name, {"data": D(2, 3)}, keepdims=True)
-    case(f"{name}-ties", name, {"data": I(4, 5, high=3)}, axis=1)
+        case(f"{name}-axis-{axis}", name, {"data": distinct(2, 3, 4)}, axis=axis)
+        case(f"{name}-axis-{axis}-keepdims", name, {"data": distinct(2, 3, 4)}, axis=axis, keepdims=True)
+    case(f"{name}-keepdims", name, {"data": distinct(2, 3)}, keepdims=True)
+    case(f"{name}-ties", name, {"data": whole(4, 5, high=3)}, axis=1)
     case(f"{name}-nan", name, {"data": HOLES}, axis=1)
-    case(f"{name}-nan-first", name, {"data": V(NAN, 1, 2, NAN, NAN, NAN, shape=(2, 3))}, axis=1)
-    case(f"{name}-bad-axis", name, {"data": D(2, 3)}, axis=2)
+    case(f"{name}-nan-first", name, {"data": given(NAN, 1, 2, NAN, NAN, NAN, shape=(2, 3))}, axis=1)
+    case(f"{name}-bad-axis", name, {"data": distinct(2, 3)}, axis=2)
     for dtype in ("float64", "float16", *INTEGERS):
-        case(f"{name}-{dtype}", name, {"data": I(3, 5, low=0, high=9, dtype=dtype)}, axis=1)
-case("argmax_channel", "argmax_channel", {"data": D(3, 4)})
-case("argmax_channel-3d", "argmax_channel", {"data": D(2, 3, 2)})
-case("argmax_channel-ties", "argmax_channel", {"data": I(4, 5, high=3)})
-case("moments", "moments", {"data": U(2, 3, 4)}, axes=(0, 2))
-case("moments-keepdims", "moments", {"data": U(2, 3)}, axes=(1,), keepdims=True)
-case("moments-all", "moments", {"data": U(2, 3)})
+        case(f"{name}-{dtype}", name, {"data": whole(3, 5, low=0, high=9, dtype=dtype)}, axis=1)
+case("argmax_channel", "argmax_channel", {"data": distinct(3, 4)})
+case("argmax_channel-3d", "argmax_channel", {"data": distinct(2, 3, 2)})
+case("argmax_channel-ties", "argmax_channel", {"data": whole(4, 5, high=3)})
+case("moments", "moments", {"data": uniform(2, 3, 4)}, axes=(0, 2))
+case("moments-keepdims", "moments", {"data": uniform(2, 3)}, axes=(1,), keepdims=True)
+case("moments-all", "moments", {"data": uniform(2, 3)})
 
-# ---- products -------------------------------------------------------------------------------------------------------
+# ---- products ------------------------------------------------------------------------------------------------------
 
 for a in (False, True):
     for b in (False, True):
-        left, right = U(*((4, 2) if a else (2, 4))), U(*((3, 4) if b else (4, 3)))
+        left, right = uniform(*((4, 2) if a else (2, 4))), uniform(*((3, 4) if b else (4, 3)))
         case(f"dot-{a:d}{b:d}", "dot", {"lhs": left, "rhs": right}, transpose_a=a, transpose_b=b)
-        left, right = U(*((2, 4, 2) if a else (2, 2, 4))), U(*((2, 3, 4) if b else (2, 4, 3)))
+        left, right = uniform(*((2, 4, 2) if a else (2, 2, 4))), uniform(*((2, 3, 4) if b else (2, 4, 3)))
         case(f"batch_dot-{a:d}{b:d}", "batch_dot", {"lhs": left, "rhs": right}, transpose_a=a, transpose_b=b)
-        left, right = U(*((4, 2, 3) if a else (2, 3, 4))), U(*((2, 3, 4) if b else (4, 2, 3)))
+        left, right = uniform(*((4, 2, 3) if a else (2, 3, 4))), uniform(*((2, 3, 4) if b else (4, 2, 3)))
         case(f"dot-3d-{a:d}{b:d}", "dot", {"lhs": left, "rhs": right}, transpose_a=a, transpose_b=b)
-        case(f"dot-1d-{a:d}{b:d}", "dot", {"lhs": U(4), "rhs": U(4)}, transpose_a=a, transpose_b=b)
-case("dot", "dot", {"lhs": U(2, 4), "rhs": U(4, 3)})
-case("dot-2d-1d", "dot", {"lhs": U(2, 4), "rhs": U(4)})
-case("dot-2d-1d-transpose", "dot", {"lhs": U(4, 2), "rhs": U(4)}, transpose_a=True)
-case("dot-1d-2d", "dot", {"lhs": U(4), "rhs": U(4, 3)})
-case("dot-1d-2d-transpose", "dot", {"lhs": U(4), "rhs": U(3, 4)}, transpose_b=True)
-case("dot-3d-2d", "dot", {"lhs": U(2, 3, 4), "rhs": U(4, 5)})
-case("dot-3d-2d-transpose", "dot", {"lhs": U(2, 3, 4), "rhs": U(5, 4)}, transpose_b=True)
-case("dot-2d-3d", "dot", {"lhs": U(2, 4), "rhs": U(4, 3, 2)})
-case("dot-3d-1d", "dot", {"lhs": U(2, 3, 4), "rhs": U(4)})
-case("dot-1d-3d", "dot", {"lhs": U(4), "rhs": U(4, 2, 3)})
-case("dot-mismatch", "dot", {"lhs": U(2, 4), "rhs": U(3, 2)})
-case("dot-1d-mismatch", "dot", {"lhs": U(4), "rhs": U(3)})
-case("dot-nan", "dot", {"lhs": V(NAN, 0, 1, INF, shape=(2, 2)), "rhs": V(0, 1, 1, 0, shape=(2, 2))})
+        case(f"dot-1d-{a:d}{b:d}", "dot", {"lhs": uniform(4), "rhs": uniform(4)}, transpose_a=a, transpose_b=b)
+case("dot", "dot", {"lhs": uniform(2, 4), "rhs": uniform(4, 3)})
+case("dot-2d-1d", "dot", {"lhs": uniform(2, 4), "rhs": uniform(4)})
+case("dot-2d-1d-transpose", "dot", {"lhs": uniform(4, 2), "rhs": uniform(4)}, transpose_a=True)
+case("dot-1d-2d", "dot", {"lhs": uniform(4), "rhs": uniform(4, 3)})
+case("dot-1d-2d-transpose", "dot", {"lhs": uniform(4), "rhs": uniform(3, 4)}, transpose_b=True)
+case("dot-3d-2d", "dot", {"lhs": uniform(2, 3, 4), "rhs": uniform(4, 5)})
+case("dot-3d-2d-transpose", "dot", {"lhs": uniform(2, 3, 4), "rhs": uniform(5, 4)}, transpose_b=True)
+case("dot-2d-3d", "dot", {"lhs": uniform(2, 4), "rhs": uniform(4, 3, 2)})
+case("dot-3d-1d", "dot", {"lhs": uniform(2, 3, 4), "rhs": uniform(4)})
+case("dot-1d-3d", "dot", {"lhs": uniform(4), "rhs": uniform(4, 2, 3)})
+case("dot-mismatch", "dot", {"lhs": uniform(2, 4), "rhs": uniform(3, 2)})
+case("dot-1d-mismatch", "dot", {"lhs": uniform(4), "rhs": uniform(3)})
+case("dot-nan", "dot", {"lhs": given(NAN, 0, 1, INF, shape=(2, 2)), "rhs": given(0, 1, 1, 0, shape=(2, 2))})
 for dtype in ("float64", "float16", "int32", "int64"):
-    case(f"dot-{dtype}", "dot", {"lhs": I(2, 3, dtype=dtype), "rhs": I(3, 2, dtype=dtype)})
-    case(f"dot-1d-{dtype}", "dot", {"lhs": I(3, dtype=dtype), "rhs": I(3, dtype=dtype)})
-    case(f"batch_dot-{dtype}", "batch_dot", {"lhs": I(2, 2, 3, dtype=dtype), "rhs": I(2, 3, 2, dtype=dtype)})
-case("dot-mixed", "dot", {"lhs": U(2, 3), "rhs": U(3, 2, dtype="float64")})
-case("dot-forward-stype", "dot", {"lhs": U(2, 4), "rhs": U(4, 3)}, forward_stype="default")
-case("batch_dot", "batch_dot", {"lhs": U(2, 2, 4), "rhs": U(2, 4, 3)})
-case("batch_dot-4d", "batch_dot", {"lhs": U(2, 3, 2, 4), "rhs": U(2, 3, 4, 2)})
-case("batch_dot-2d", "batch_dot", {"lhs": U(2, 4), "rhs": U(4, 3)})
-case("batch_dot-batch-mismatch", "batch_dot", {"lhs": U(2, 2, 4), "rhs": U(3, 4, 3)})
-case("batch_dot-batch-one", "batch_dot", {"lhs": U(1, 2, 4), "rhs": U(3, 4, 3)})
-case("batch_dot-mismatch", "batch_dot", {"lhs": U(2, 2, 4), "rhs": U(2, 3, 3)})
-case("khatri_rao", "khatri_rao", {"arg0": U(2, 3), "arg1": U(4, 3)})
+    case(f"dot-{dtype}", "dot", {"lhs": whole(2, 3, dtype=dtype), "rhs": whole(3, 2, dtype=dtype)})
+    case(f"dot-1d-{dtype}", "dot", {"lhs": whole(3, dtype=dtype), "rhs": whole(3, dtype=dtype)})
+    case(f"batch_dot-{dtype}", "batch_dot", {"lhs": whole(2, 2, 3, dtype=dtype), "rhs": whole(2, 3, 2, dtype=dtype)})
+case("dot-mixed", "dot", {"lhs": uniform(2, 3), "rhs": uniform(3, 2, dtype="float64")})
+case("dot-forward-stype", "dot", {"lhs": uniform(2, 4), "rhs": uniform(4, 3)}, forward_stype="default")
+case("batch_dot", "batch_dot", {"lhs": uniform(2, 2, 4), "rhs": uniform(2, 4, 3)})
+case("batch_dot-4d", "batch_dot", {"lhs": uniform(2, 3, 2, 4), "rhs": uniform(2, 3, 4, 2)})
+case("batch_dot-2d", "batch_dot", {"lhs": uniform(2, 4), "rhs": uniform(4, 3)})
+case("batch_dot-batch-mismatch", "batch_dot", {"lhs": uniform(2, 2, 4), "rhs": uniform(3, 4, 3)})
+case("batch_dot-batch-one", "batch_dot", {"lhs": uniform(1, 2, 4), "rhs": uniform(3, 4, 3)})
+case("batch_dot-mismatch", "batch_dot", {"lhs": uniform(2, 2, 4), "rhs": uniform(2, 3, 3)})
+case("khatri_rao", "khatri_rao", {"arg0": uniform(2, 3), "arg1": uniform(4, 3)})
 
-# ---- shape ----------------------------------------------------------------------------------------------------------
+# ---- shape ---------------------------------------------------------------------------------------------------------
 
-case("transpose", "transpose", {"data": U(2, 3)})
-case("transpose-1d", "transpose", {"data": U(3)})
-case("transpose-3d", "transpose", {"data": U(2, 3, 4)})
+case("transpose", "transpose", {"data": uniform(2, 3)})
+case("transpose-1d", "transpose", {"data": uniform(3)})
+case("transpose-3d", "transpose", {"data": uniform(2, 3, 4)})
 for axes in ((0, 2, 1), (1, 0, 2), (2, 0, 1), (1, 2, 0), (2, 1, 0), (0, 1, 2)):
-    case("transpose-" + "".join(map(str, axes)), "transpose", {"data": U(2, 3, 4)}, axes=axes)
-case("transpose-4d", "transpose", {"data": U(2, 3, 2, 4)}, axes=(0, 3, 1, 2))
-case("transpose-6d", "transpose", {"data": U(1, 2, 3, 2, 1, 2)}, axes=(5, 3, 1, 0, 2, 4))
-case("transpose-empty", "transpose", {"data": U(2, 3)}, axes=())
-case("transpose-negative", "transpose", {"data": U(2, 3, 4)}, axes=(0, -1, 1))
-case("transpose-too-few", "transpose", {"data": U(2, 3, 4)}, axes=(1, 0))
-case("transpose-int32", "transpose", {"data": I(2, 3, dtype="int32")})
-case("transpose-float64", "transpose", {"data": U(2, 3, dtype="float64")})
+    case("transpose-" + "".join(map(str, axes)), "transpose", {"data": uniform(2, 3, 4)}, axes=axes)
+case("transpose-4d", "transpose", {"data": uniform(2, 3, 2, 4)}, axes=(0, 3, 1, 2))
+case("transpose-6d", "transpose", {"data": uniform(1, 2, 3, 2, 1, 2)}, axes=(5, 3, 1, 0, 2, 4))
+case("transpose-empty", "transpose", {"data": uniform(2, 3)}, axes=())
+case("transpose-negative", "transpose", {"data": uniform(2, 3, 4)}, axes=(0, -1, 1))
+case("transpose-too-few", "transpose", {"data": uniform(2, 3, 4)}, axes=(1, 0))
+case("transpose-int32", "transpose", {"data": whole(2, 3, dtype="int32")})
+case("transpose-float64", "transpose", {"data": uniform(2, 3, dtype="float64")})
 
 RESHAPES = {
     "plain": ((2, 3, 4), (4, 6)),
@@ -470,34 +614,43 @@ RESHAPES = {
     "empty": ((2, 3), ()),
 }
 for label, (shape, target) in RESHAPES.items():
-    case(f"Reshape-{label}", "Reshape", {"data": U(*shape)}, shape=target)
-    case(f"Reshape-{label}-reverse", "Reshape", {"data": U(*shape)}, shape=target, reverse=True)
-case("Reshape-reverse-keep", "Reshape", {"data": U(10, 5, 4)}, shape=(-1, 0), reverse=True)
-case("Reshape-reverse-many", "Reshape", {"data": U(2, 3, 4)}, shape=(0, 0, -1, 1), reverse=True)
-case("Reshape-target", "Reshape", {"data": U(2, 3, 4)}, target_shape=(2, 12))
-case("Reshape-target-unknown", "Reshape", {"data": U(2, 3, 4)}, target_shape=(2, 0))
-case("Reshape-target-two-unknown", "Reshape", {"data": U(2, 3, 4)}, target_shape=(0, 0))
-case("Reshape-target-keep-highest", "Reshape", {"data": U(2, 3, 4)}, target_shape=(7, 0), keep_highest=True)
-case("Reshape-target-and-shape", "Reshape", {"data": U(2, 3, 4)}, target_shape=(2, 12), shape=(4, 6))
-case("Reshape-target-wrong", "Reshape", {"data": U(2, 3, 4)}, target_shape=(5, 5))
-case("Reshape-nothing", "Reshape", {"data": U(2, 3)})
-case("Reshape-int32", "Reshape", {"data": I(2, 3, dtype="int32")}, shape=(3, 2))
-case("Reshape-alias", "reshape", {"data": U(2, 3)}, shape=(3, -1))
-case("Flatten", "Flatten", {"data": U(2, 3, 4)})
-case("Flatten-1d", "Flatten", {"data": U(3)})
-case("Flatten-2d", "Flatten", {"data": U(3, 2)})
-case("Flatten-4d", "Flatten", {"data": U(2, 3, 2, 2)})
-case("Flatten-int64", "Flatten", {"data": I(2, 3, 2, dtype="int64")})
+    case(f"Reshape-{label}", "Reshape", {"data": uniform(*shape)}, shape=target)
+    case(f"Reshape-{label}-reverse", "Reshape", {"data": uniform(*shape)}, shape=target, reverse=True)
+case("Reshape-reverse-keep", "Reshape", {"data": uniform(10, 5, 4)}, shape=(-1, 0), reverse=True)
+case("Reshape-reverse-many", "Reshape", {"data": uniform(2, 3, 4)}, shape=(0, 0, -1, 1), reverse=True)
+case("Reshape-target", "Reshape", {"data": uniform(2, 3, 4)}, target_shape=(2, 12))
+case("Reshape-target-unknown", "Reshape", {"data": uniform(2, 3, 4)}, target_shape=(2, 0))
+case("Reshape-target-two-unknown", "Reshape", {"data": uniform(2, 3, 4)}, target_shape=(0, 0))
+case("Reshape-target-keep-highest", "Reshape", {"data": uniform(2, 3, 4)}, target_shape=(7, 0), keep_highest=True)
+case("Reshape-target-and-shape", "Reshape", {"data": uniform(2, 3, 4)}, target_shape=(2, 12), shape=(4, 6))
+case("Reshape-target-wrong", "Reshape", {"data": uniform(2, 3, 4)}, target_shape=(5, 5))
+case("Reshape-nothing", "Reshape", {"data": uniform(2, 3)})
+case("Reshape-int32", "Reshape", {"data": whole(2, 3, dtype="int32")}, shape=(3, 2))
+case("Reshape-alias", "reshape", {"data": uniform(2, 3)}, shape=(3, -1))
+case("Flatten", "Flatten", {"data": uniform(2, 3, 4)})
+case("Flatten-1d", "Flatten", {"data": uniform(3)})
+case("Flatten-2d", "Flatten", {"data": uniform(3, 2)})
+case("Flatten-4d", "Flatten", {"data": uniform(2, 3, 2, 2)})
+case("Flatten-int64", "Flatten", {"data": whole(2, 3, 2, dtype="int64")})
 for axis in (0, 1, 2, -1, -2, -3, 3, -4):
-    case(f"expand_dims-{axis}", "expand_dims", {"data": U(2, 3)}, axis=axis)
-case("expand_dims-1d", "expand_dims", {"data": U(3)}, axis=1)
-case("expand_dims-int8", "expand_dims", {"data": I(3, dtype="int8")}, axis=0)
-for label, axis in {"none": None, "0": 0, "2": 2, "minus1": -1, "02": (0, 2), "wrong": 1, "range": 4, "empty": ()}.items():
-    case(f"squeeze-{label}", "squeeze", {"data": U(1, 3, 1, 2)}, axis=axis)
-case("squeeze-minus2", "squeeze", {"data": U(1, 3, 1, 2)}, axis=-2)
-case("squeeze-nothing", "squeeze", {"data": U(2, 3)})
-case("squeeze-all-ones", "squeeze", {"data": U(1, 1)})
-case("squeeze-multiple", "squeeze", {"data": U(1, 3, 1)}, axis=(-1, 0))
+    case(f"expand_dims-{axis}", "expand_dims", {"data": uniform(2, 3)}, axis=axis)
+case("expand_dims-1d", "expand_dims", {"data": uniform(3)}, axis=1)
+case("expand_dims-int8", "expand_dims", {"data": whole(3, dtype="int8")}, axis=0)
+for label, axis in {
+    "none": None,
+    "0": 0,
+    "2": 2,
+    "minus1": -1,
+    "02": (0, 2),
+    "wrong": 1,
+    "range": 4,
+    "empty": (),
+}.items():
+    case(f"squeeze-{label}", "squeeze", {"data": uniform(1, 3, 1, 2)}, axis=axis)
+case("squeeze-minus2", "squeeze", {"data": uniform(1, 3, 1, 2)}, axis=-2)
+case("squeeze-nothing", "squeeze", {"data": uniform(2, 3)})
+case("squeeze-all-ones", "squeeze", {"data": uniform(1, 1)})
+case("squeeze-multiple", "squeeze", {"data": uniform(1, 3, 1)}, axis=(-1, 0))
 SLICES = {
     "plain": ((0, 1), (2, 3), None),
     "first-axis": ((1,), (2,), None),
@@ -524,11 +677,11 @@ SLICES = {
 }
 for label, (begin, end, step) in SLICES.items():
     more = {} if step is None else {"step": step}
-    case(f"slice-{label}", "slice", {"data": U(3, 4)}, begin=begin, end=end, **more)
-case("slice-3d", "slice", {"data": U(2, 3, 4)}, begin=(0, 1, 1), end=(2, 3, 4), step=(1, 1, 2))
-case("slice-1d", "slice", {"data": U(6)}, begin=(1,), end=(6,), step=(2,))
-case("slice-int32", "slice", {"data": I(3, 4, dtype="int32")}, begin=(0, 1), end=(2, 3))
-case("slice-alias", "crop", {"data": U(3, 4)}, begin=(0, 1), end=(2, 3))
+    case(f"slice-{label}", "slice", {"data": uniform(3, 4)}, begin=begin, end=end, **more)
+case("slice-3d", "slice", {"data": uniform(2, 3, 4)}, begin=(0, 1, 1), end=(2, 3, 4), step=(1, 1, 2))
+case("slice-1d", "slice", {"data": uniform(6)}, begin=(1,), end=(6,), step=(2,))
+case("slice-int32", "slice", {"data": whole(3, 4, dtype="int32")}, begin=(0, 1), end=(2, 3))
+case("slice-alias", "crop", {"data": uniform(3, 4)}, begin=(0, 1), end=(2, 3))
 for label, (axis, begin, end) in {
     "plain": (0, 1, 3),
     "last": (1, 1, 3),
@@ -543,230 +696,374 @@ for label, (axis, begin, end) in {
     "reversed": (1, 3, 1),
     "begin-too-negative": (1, -9, None),
 }.items():
-    case(f"slice_axis-{label}", "slice_axis", {"data": U(3, 4)}, axis=axis, begin=begin, end=end)
-case("slice_axis-3d", "slice_axis", {"data": U(2, 3, 4)}, axis=1, begin=1, end=3)
-case("slice_axis-float64", "slice_axis", {"data": U(2, 3, dtype="float64")}, axis=1, begin=1, end=3)
-case("slice_like", "slice_like", {"data": U(3, 4), "shape_like": U(2, 3)})
-case("slice_like-axes", "slice_like", {"data": U(3, 4), "shape_like": U(2, 3)}, axes=(0,))
-case("slice_like-negative-axis", "slice_like", {"data": U(3, 4), "shape_like": U(2, 3)}, axes=(-1,))
-case("slice_like-more-axes", "slice_like", {"data": U(3, 4, 5), "shape_like": U(2, 3)}, axes=(0, 1))
-case("slice_like-rank", "slice_like", {"data": U(3, 4, 5), "shape_like": U(2, 3)})
-case("slice_like-larger", "slice_like", {"data": U(3, 4), "shape_like": U(5, 3)})
-case("slice_like-dtypes", "slice_like", {"data": U(3, 4), "shape_like": I(2, 3, dtype="int32")})
+    case(f"slice_axis-{label}", "slice_axis", {"data": uniform(3, 4)}, axis=axis, begin=begin, end=end)
+case("slice_axis-3d", "slice_axis", {"data": uniform(2, 3, 4)}, axis=1, begin=1, end=3)
+case("slice_axis-float64", "slice_axis", {"data": uniform(2, 3, dtype="float64")}, axis=1, begin=1, end=3)
+case("slice_like", "slice_like", {"data": uniform(3, 4), "shape_like": uniform(2, 3)})
+case("slice_like-axes", "slice_like", {"data": uniform(3, 4), "shape_like": uniform(2, 3)}, axes=(0,))
+case("slice_like-negative-axis", "slice_like", {"data": uniform(3, 4), "shape_like": uniform(2, 3)}, axes=(-1,))
+case("slice_like-more-axes", "slice_like", {"data": uniform(3, 4, 5), "shape_like": uniform(2, 3)}, axes=(0, 1))
+case("slice_like-rank", "slice_like", {"data": uniform(3, 4, 5), "shape_like": uniform(2, 3)})
+case("slice_like-larger", "slice_like", {"data": uniform(3, 4), "shape_like": uniform(5, 3)})
+case("slice_like-dtypes", "slice_like", {"data": uniform(3, 4), "shape_like": whole(2, 3, dtype="int32")})
 for axis in (0, 1, 2, -1):
     shape = [2, 3, 4]
-    case(f"Concat-{axis}", "Concat", {f"arg{index}": U(*(size + index if axis % 3 == at else size for at, size in enumerate(shape))) for index in range(3)}, dim=axis)
-case("Concat-default", "Concat", {"arg0": U(2, 3), "arg1": U(2, 1)})
-case("Concat-one", "Concat", {"arg0": U(2, 3)})
-case("Concat-1d", "Concat", {"arg0": U(2), "arg1": U(3)}, dim=0)
-case("Concat-mismatch", "Concat", {"arg0": U(2, 3), "arg1": U(3, 3)})
-case("Concat-rank", "Concat", {"arg0": U(2, 3), "arg1": U(2, 3, 1)})
-case("Concat-bad-axis", "Concat", {"arg0": U(2, 3), "arg1": U(2, 3)}, dim=2)
-case("Concat-int32", "Concat", {"arg0": I(2, 3, dtype="int32"), "arg1": I(2, 1, dtype="int32")})
-case("Concat-float64", "Concat", {"arg0": U(2, 3, dtype="float64"), "arg1": U(2, 1, dtype="float64")})
-case("Concat-mixed", "Concat", {"arg0": U(2, 3), "arg1": U(2, 1, dtype="float64")})
-case("Concat-alias", "concat", {"arg0": U(2, 3), "arg1": U(2, 1)}, dim=1)
-case("SliceChannel", "SliceChannel", {"data": U(2, 6)}, num_outputs=3)
-case("SliceChannel-0", "SliceChannel", {"data": U(4, 3)}, num_outputs=2, axis=0)
-case("SliceChannel-negative", "SliceChannel", {"data": U(2, 3, 4)}, num_outputs=2, axis=-1)
-case("SliceChannel-squeeze", "SliceChannel", {"data": U(2, 3, 4)}, num_outputs=3, axis=1, squeeze_axis=True)
-case("SliceChannel-squeeze-last", "SliceChannel", {"data": U(2, 3)}, num_outputs=3, axis=-1, squeeze_axis=True)
-case("SliceChannel-squeeze-not-one", "SliceChannel", {"data": U(2, 4)}, num_outputs=2, axis=1, squeeze_axis=True)
-case("SliceChannel-one", "SliceChannel", {"data": U(2, 3)}, num_outputs=1)
-case("SliceChannel-not-divisible", "SliceChannel", {"data": U(2, 5)}, num_outputs=2)
-case("SliceChannel-4d", "SliceChannel", {"data": U(2, 4, 2, 2)}, num_outputs=2)
-case("SliceChannel-int32", "SliceChannel", {"data": I(2, 4, dtype="int32")}, num_outputs=2)
-case("SliceChannel-alias", "split", {"data": U(2, 6)}, num_outputs=2, axis=1)
-case("_split_v2-sections", "_split_v2", {"data": U(2, 6)}, indices=(), sections=3, axis=1)
-case("_split_v2-indices", "_split_v2", {"data": U(2, 6)}, indices=(0, 2, 5), axis=1)
-case("_split_v2-squeeze", "_split_v2", {"data": U(2, 3)}, indices=(0, 1, 2), axis=1, squeeze_axis=True)
+    case(
+        f"Concat-{axis}",
+        "Concat",
+        {
+            f"arg{index}": uniform(*(size + index if axis % 3 == at else size for at, size in enumerate(shape)))
+            for index in range(3)
+        },
+        dim=axis,
+    )
+case("Concat-default", "Concat", {"arg0": uniform(2, 3), "arg1": uniform(2, 1)})
+case("Concat-one", "Concat", {"arg0": uniform(2, 3)})
+case("Concat-1d", "Concat", {"arg0": uniform(2), "arg1": uniform(3)}, dim=0)
+case("Concat-mismatch", "Concat", {"arg0": uniform(2, 3), "arg1": uniform(3, 3)})
+case("Concat-rank", "Concat", {"arg0": uniform(2, 3), "arg1": uniform(2, 3, 1)})
+case("Concat-bad-axis", "Concat", {"arg0": uniform(2, 3), "arg1": uniform(2, 3)}, dim=2)
+case("Concat-int32", "Concat", {"arg0": whole(2, 3, dtype="int32"), "arg1": whole(2, 1, dtype="int32")})
+case("Concat-float64", "Concat", {"arg0": uniform(2, 3, dtype="float64"), "arg1": uniform(2, 1, dtype="float64")})
+case("Concat-mixed", "Concat", {"arg0": uniform(2, 3), "arg1": uniform(2, 1, dtype="float64")})
+case("Concat-alias", "concat", {"arg0": uniform(2, 3), "arg1": uniform(2, 1)}, dim=1)
+case("SliceChannel", "SliceChannel", {"data": uniform(2, 6)}, num_outputs=3)
+case("SliceChannel-0", "SliceChannel", {"data": uniform(4, 3)}, num_outputs=2, axis=0)
+case("SliceChannel-negative", "SliceChannel", {"data": uniform(2, 3, 4)}, num_outputs=2, axis=-1)
+case("SliceChannel-squeeze", "SliceChannel", {"data": uniform(2, 3, 4)}, num_outputs=3, axis=1, squeeze_axis=True)
+case("SliceChannel-squeeze-last", "SliceChannel", {"data": uniform(2, 3)}, num_outputs=3, axis=-1, squeeze_axis=True)
+case("SliceChannel-squeeze-not-one", "SliceChannel", {"data": uniform(2, 4)}, num_outputs=2, axis=1, squeeze_axis=True)
+case("SliceChannel-one", "SliceChannel", {"data": uniform(2, 3)}, num_outputs=1)
+case("SliceChannel-not-divisible", "SliceChannel", {"data": uniform(2, 5)}, num_outputs=2)
+case("SliceChannel-4d", "SliceChannel", {"data": uniform(2, 4, 2, 2)}, num_outputs=2)
+case("SliceChannel-int32", "SliceChannel", {"data": whole(2, 4, dtype="int32")}, num_outputs=2)
+case("SliceChannel-alias", "split", {"data": uniform(2, 6)}, num_outputs=2, axis=1)
+case("_split_v2-sections", "_split_v2", {"data": uniform(2, 6)}, indices=(), sections=3, axis=1)
+case("_split_v2-indices", "_split_v2", {"data": uniform(2, 6)}, indices=(0, 2, 5), axis=1)
+case("_split_v2-squeeze", "_split_v2", {"data": uniform(2, 3)}, indices=(0, 1, 2), axis=1, squeeze_axis=True)
 for axis in (0, 1, 2, -1, -2, 3):
-    case(f"stack-{axis}", "stack", {f"arg{index}": U(2, 3) for index in range(3)}, axis=axis)
-case("stack-one", "stack", {"arg0": U(2, 3)})
-case("stack-mismatch", "stack", {"arg0": U(2, 3), "arg1": U(3, 2)})
-case("stack-int64", "stack", {"arg0": I(3, dtype="int64"), "arg1": I(3, dtype="int64")}, axis=1)
-for label, reps in {"one": (2,), "two": (2, 3), "shorter": (2,), "longer": (2, 1, 2), "ones": (1, 1), "int": 2, "empty": ()}.items():
-    case(f"tile-{label}", "tile", {"data": U(2, 3)}, reps=reps)
-case("tile-3d", "tile", {"data": U(2, 1, 2)}, reps=(1, 3, 2))
-case("tile-int32", "tile", {"data": I(2, dtype="int32")}, reps=(2,))
+    case(f"stack-{axis}", "stack", {f"arg{index}": uniform(2, 3) for index in range(3)}, axis=axis)
+case("stack-one", "stack", {"arg0": uniform(2, 3)})
+case("stack-mismatch", "stack", {"arg0": uniform(2, 3), "arg1": uniform(3, 2)})
+case("stack-int64", "stack", {"arg0": whole(3, dtype="int64"), "arg1": whole(3, dtype="int64")}, axis=1)
+for label, reps in {
+    "one": (2,),
+    "two": (2, 3),
+    "shorter": (2,),
+    "longer": (2, 1, 2),
+    "ones": (1, 1),
+    "int": 2,
+    "empty": (),
+}.items():
+    case(f"tile-{label}", "tile", {"data": uniform(2, 3)}, reps=reps)
+case("tile-3d", "tile", {"data": uniform(2, 1, 2)}, reps=(1, 3, 2))
+case("tile-int32", "tile", {"data": whole(2, dtype="int32")}, reps=(2,))
 for label, axis in {"none": None, "0": 0, "1": 1, "minus1": -1, "bad": 2}.items():
-    case(f"repeat-{label}", "repeat", {"data": U(2, 3)}, repeats=2, axis=axis)
-case("repeat-once", "repeat", {"data": U(2, 3)}, repeats=1, axis=1)
-case("repeat-default", "repeat", {"data": U(2, 3)}, repeats=3)
-case("repeat-zero", "repeat", {"data": U(2, 3)}, repeats=0)
+    case(f"repeat-{label}", "repeat", {"data": uniform(2, 3)}, repeats=2, axis=axis)
+case("repeat-once", "repeat", {"data": uniform(2, 3)}, repeats=1, axis=1)
+case("repeat-default", "repeat", {"data": uniform(2, 3)}, repeats=3)
+case("repeat-zero", "repeat", {"data": uniform(2, 3)}, repeats=0)
 for label, axis in {"0": 0, "1": 1, "both": (0, 1), "minus1": -1, "tuple": (1,)}.items():
-    case(f"reverse-{label}", "reverse", {"data": U(2, 3)}, axis=axis)
-case("reverse-3d", "reverse", {"data": U(2, 3, 4)}, axis=(0, 2))
-case("reverse-alias", "flip", {"data": U(2, 3)}, axis=1)
-case("reverse-bad", "reverse", {"data": U(2, 3)}, axis=2)
-case("SwapAxis", "SwapAxis", {"data": U(2, 3, 4)}, dim1=0, dim2=2)
-case("SwapAxis-default", "SwapAxis", {"data": U(2, 3)})
-case("SwapAxis-negative", "SwapAxis", {"data": U(2, 3, 4)}, dim1=-1, dim2=0)
-case("SwapAxis-alias", "swapaxes", {"data": U(2, 3, 4)}, dim1=1, dim2=2)
-case("SwapAxis-bad", "SwapAxis", {"data": U(2, 3)}, dim1=0, dim2=2)
+    case(f"reverse-{label}", "reverse", {"data": uniform(2, 3)}, axis=axis)
+case("reverse-3d", "reverse", {"data": uniform(2, 3, 4)}, axis=(0, 2))
+case("reverse-alias", "flip", {"data": uniform(2, 3)}, axis=1)
+case("reverse-bad", "reverse", {"data": uniform(2, 3)}, axis=2)
+case("SwapAxis", "SwapAxis", {"data": uniform(2, 3, 4)}, dim1=0, dim2=2)
+case("SwapAxis-default", "SwapAxis", {"data": uniform(2, 3)})
+case("SwapAxis-negative", "SwapAxis", {"data": uniform(2, 3, 4)}, dim1=-1, dim2=0)
+case("SwapAxis-alias", "swapaxes", {"data": uniform(2, 3, 4)}, dim1=1, dim2=2)
+case("SwapAxis-bad", "SwapAxis", {"data": uniform(2, 3)}, dim1=0, dim2=2)
 for mode in ("constant", "edge", "reflect"):
-    case(f"Pad-{mode}", "Pad", {"data": U(1, 2, 3, 4)}, mode=mode, pad_width=(0, 0, 0, 0, 1, 2, 2, 1))
-    case(f"Pad-{mode}-5d", "Pad", {"data": U(1, 2, 2, 3, 2)}, mode=mode, pad_width=(0, 0, 0, 0, 1, 0, 1, 1, 0, 1))
-    case(f"Pad-{mode}-3d", "Pad", {"data": U(1, 2, 3)}, mode=mode, pad_width=(0, 0, 0, 0, 1, 1))
-    case(f"Pad-{mode}-channels", "Pad", {"data": U(1, 2, 3, 4)}, mode=mode, pad_width=(0, 0, 1, 1, 1, 2, 2, 1))
-    case(f"Pad-{mode}-float64", "Pad", {"data": U(1, 1, 2, 3, dtype="float64")}, mode=mode, pad_width=(0, 0, 0, 0, 1, 1, 1, 1))
-case("Pad-constant-value", "Pad", {"data": U(1, 2, 2, 3)}, mode="constant", pad_width=(0, 0, 0, 0, 1, 2, 2, 1), constant_value=-1.5)
-case("Pad-reflect-too-wide", "Pad", {"data": U(1, 1, 2, 2)}, mode="reflect", pad_width=(0, 0, 0, 0, 2, 2, 2, 2), grad=False)
-case("Pad-int32", "Pad", {"data": I(1, 1, 2, 2, dtype="int32")}, mode="constant", pad_width=(0, 0, 0, 0, 1, 1, 1, 1))
-case("reshape_like", "reshape_like", {"lhs": U(2, 6), "rhs": U(3, 4)})
-case("reshape_like-part", "reshape_like", {"lhs": U(30, 7), "rhs": U(15, 2, 4)}, lhs_begin=0, lhs_end=1, rhs_begin=0, rhs_end=2)
-case("reshape_like-mismatch", "reshape_like", {"lhs": U(2, 6), "rhs": U(3, 5)})
-case("diag-1d", "diag", {"data": U(3)}, k=1)
-case("diag-2d", "diag", {"data": U(3, 4)})
-case("diag-2d-k", "diag", {"data": U(3, 4)}, k=-1)
-case("diag-3d", "diag", {"data": U(2, 3, 4)}, axis1=1, axis2=2)
-case("depth_to_space", "depth_to_space", {"data": U(1, 8, 2, 3)}, block_size=2)
-case("space_to_depth", "space_to_depth", {"data": U(1, 2, 4, 6)}, block_size=2)
+    case(f"Pad-{mode}", "Pad", {"data": uniform(1, 2, 3, 4)}, mode=mode, pad_width=(0, 0, 0, 0, 1, 2, 2, 1))
+    case(f"Pad-{mode}-5d", "Pad", {"data": uniform(1, 2, 2, 3, 2)}, mode=mode, pad_width=(0, 0, 0, 0, 1, 0, 1, 1, 0, 1))
+    case(f"Pad-{mode}-3d", "Pad", {"data": uniform(1, 2, 3)}, mode=mode, pad_width=(0, 0, 0, 0, 1, 1))
+    case(f"Pad-{mode}-channels", "Pad", {"data": uniform(1, 2, 3, 4)}, mode=mode, pad_width=(0, 0, 1, 1, 1, 2, 2, 1))
+    case(
+        f"Pad-{mode}-float64",
+        "Pad",
+        {"data": uniform(1, 1, 2, 3, dtype="float64")},
+        mode=mode,
+        pad_width=(0, 0, 0, 0, 1, 1, 1, 1),
+    )
+case(
+    "Pad-constant-value",
+    "Pad",
+    {"data": uniform(1, 2, 2, 3)},
+    mode="constant",
+    pad_width=(0, 0, 0, 0, 1, 2, 2, 1),
+    constant_value=-1.5,
+)
+case(
+    "Pad-reflect-too-wide",
+    "Pad",
+    {"data": uniform(1, 1, 2, 2)},
+    mode="reflect",
+    pad_width=(0, 0, 0, 0, 2, 2, 2, 2),
+    grad=False,
+)
+case(
+    "Pad-int32", "Pad", {"data": whole(1, 1, 2, 2, dtype="int32")}, mode="constant", pad_width=(0, 0, 0, 0, 1, 1, 1, 1)
+)
+case("reshape_like", "reshape_like", {"lhs": uniform(2, 6), "rhs": uniform(3, 4)})
+case(
+    "reshape_like-part",
+    "reshape_like",
+    {"lhs": uniform(30, 7), "rhs": uniform(15, 2, 4)},
+    lhs_begin=0,
+    lhs_end=1,
+    rhs_begin=0,
+    rhs_end=2,
+)
+case("reshape_like-mismatch", "reshape_like", {"lhs": uniform(2, 6), "rhs": uniform(3, 5)})
+case("diag-1d", "diag", {"data": uniform(3)}, k=1)
+case("diag-2d", "diag", {"data": uniform(3, 4)})
+case("diag-2d-k", "diag", {"data": uniform(3, 4)}, k=-1)
+case("diag-3d", "diag", {"data": uniform(2, 3, 4)}, axis1=1, axis2=2)
+case("depth_to_space", "depth_to_space", {"data": uniform(1, 8, 2, 3)}, block_size=2)
+case("space_to_depth", "space_to_depth", {"data": uniform(1, 2, 4, 6)}, block_size=2)
 
-# ---- indexing -------------------------------------------------------------------------------------------------------
+# ---- indexing ------------------------------------------------------------------------------------------------------
 
-INDEX = V(0, 2, 1, 2, shape=(2, 2))
-OUTSIDE = V(-1, 3, 7, -5, 2, 0)
+INDEX = given(0, 2, 1, 2, shape=(2, 2))
+OUTSIDE = given(-1, 3, 7, -5, 2, 0)
 for mode in ("clip", "wrap", "raise"):
-    case(f"take-{mode}", "take", {"a": U(3, 4), "indices": INDEX}, mode=mode)
-    case(f"take-{mode}-axis1", "take", {"a": U(3, 4), "indices": V(3, 0, 0)}, mode=mode, axis=1)
-    case(f"take-{mode}-outside", "take", {"a": U(3, 2), "indices": OUTSIDE}, mode=mode)
-    case(f"take-{mode}-outside-axis1", "take", {"a": U(2, 3), "indices": OUTSIDE}, mode=mode, axis=1)
-case("take", "take", {"a": U(3, 4), "indices": INDEX})
+    case(f"take-{mode}", "take", {"a": uniform(3, 4), "indices": INDEX}, mode=mode)
+    case(f"take-{mode}-axis1", "take", {"a": uniform(3, 4), "indices": given(3, 0, 0)}, mode=mode, axis=1)
+    case(f"take-{mode}-outside", "take", {"a": uniform(3, 2), "indices": OUTSIDE}, mode=mode)
+    case(f"take-{mode}-outside-axis1", "take", {"a": uniform(2, 3), "indices": OUTSIDE}, mode=mode, axis=1)
+case("take", "take", {"a": uniform(3, 4), "indices": INDEX})
 for axis in (0, 1, 2, -1, -2):
-    case(f"take-3d-axis-{axis}", "take", {"a": U(2, 3, 4), "indices": V(1, 0, 1)}, axis=axis)
-case("take-1d", "take", {"a": U(5), "indices": V(4, 0, 4, 2)})
-case("take-fraction", "take", {"a": U(5), "indices": V(1.7, 0.2, -0.5, 2.5)})
-case("take-bad-axis", "take", {"a": U(3, 4), "indices": INDEX}, axis=2)
+    case(f"take-3d-axis-{axis}", "take", {"a": uniform(2, 3, 4), "indices": given(1, 0, 1)}, axis=axis)
+case("take-1d", "take", {"a": uniform(5), "indices": given(4, 0, 4, 2)})
+case("take-fraction", "take", {"a": uniform(5), "indices": given(1.7, 0.2, -0.5, 2.5)})
+case("take-bad-axis", "take", {"a": uniform(3, 4), "indices": INDEX}, axis=2)
 for dtype in ("int32", "int64", "uint8", "int8", "float64", "float16"):
-    case(f"take-index-{dtype}", "take", {"a": U(3, 2), "indices": V(0, 2, 2, dtype=dtype)})
+    case(f"take-index-{dtype}", "take", {"a": uniform(3, 2), "indices": given(0, 2, 2, dtype=dtype)})
 for dtype in ("float64", "float16", "int32"):
-    case(f"take-data-{dtype}", "take", {"a": I(3, 2, dtype=dtype), "indices": V(0, 2, 2, dtype="int32")})
-case("batch_take", "batch_take", {"a": U(3, 4), "indices": V(0, 3, 1, dtype="int32")})
-case("pick", "pick", {"data": U(3, 4), "index": V(0, 3, 1)})
-case("pick-axis0", "pick", {"data": U(3, 4), "index": V(0, 2, 1, 1)}, axis=0)
-case("pick-axis1", "pick", {"data": U(2, 3, 4), "index": I(2, 4, high=3)}, axis=1)
-case("pick-keepdims", "pick", {"data": U(3, 4), "index": V(0, 3, 1)}, axis=-1, keepdims=True)
-case("pick-index-keepdims", "pick", {"data": U(3, 4), "index": V(0, 3, 1, shape=(3, 1))}, axis=1, keepdims=True)
-case("pick-none", "pick", {"data": U(6), "index": V(4)}, axis=None)
-case("pick-clip", "pick", {"data": U(3, 4), "index": V(-1, 9, 3)}, mode="clip")
-case("pick-wrap", "pick", {"data": U(3, 4), "index": V(-1, 9, -6)}, mode="wrap")
-case("pick-int32", "pick", {"data": U(3, 4), "index": V(0, 3, 1, dtype="int32")})
-case("pick-mismatch", "pick", {"data": U(3, 4), "index": V(0, 3)})
-case("pick-alias", "choose_element_0index", {"data": U(3, 4), "index": V(0, 3, 1)})
-case("one_hot", "one_hot", {"indices": V(0, 2, 1, 3)}, depth=4)
-case("one_hot-2d", "one_hot", {"indices": I(2, 3)}, depth=3)
-case("one_hot-values", "one_hot", {"indices": V(0, 2)}, depth=3, on_value=0.9, off_value=-0.1)
-case("one_hot-outside", "one_hot", {"indices": V(-1, 3, 7, 1)}, depth=3)
-case("one_hot-fraction", "one_hot", {"indices": V(0.9, 1.5, -0.5)}, depth=3)
+    case(f"take-data-{dtype}", "take", {"a": whole(3, 2, dtype=dtype), "indices": given(0, 2, 2, dtype="int32")})
+case("batch_take", "batch_take", {"a": uniform(3, 4), "indices": given(0, 3, 1, dtype="int32")})
+case("pick", "pick", {"data": uniform(3, 4), "index": given(0, 3, 1)})
+case("pick-axis0", "pick", {"data": uniform(3, 4), "index": given(0, 2, 1, 1)}, axis=0)
+case("pick-axis1", "pick", {"data": uniform(2, 3, 4), "index": whole(2, 4, high=3)}, axis=1)
+case("pick-keepdims", "pick", {"data": uniform(3, 4), "index": given(0, 3, 1)}, axis=-1, keepdims=True)
+case(
+    "pick-index-keepdims", "pick", {"data": uniform(3, 4), "index": given(0, 3, 1, shape=(3, 1))}, axis=1, keepdims=True
+)
+case("pick-none", "pick", {"data": uniform(6), "index": given(4)}, axis=None)
+case("pick-clip", "pick", {"data": uniform(3, 4), "index": given(-1, 9, 3)}, mode="clip")
+case("pick-wrap", "pick", {"data": uniform(3, 4), "index": given(-1, 9, -6)}, mode="wrap")
+case("pick-int32", "pick", {"data": uniform(3, 4), "index": given(0, 3, 1, dtype="int32")})
+case("pick-mismatch", "pick", {"data": uniform(3, 4), "index": given(0, 3)})
+case("pick-alias", "choose_element_0index", {"data": uniform(3, 4), "index": given(0, 3, 1)})
+case("one_hot", "one_hot", {"indices": given(0, 2, 1, 3)}, depth=4)
+case("one_hot-2d", "one_hot", {"indices": whole(2, 3)}, depth=3)
+case("one_hot-values", "one_hot", {"indices": given(0, 2)}, depth=3, on_value=0.9, off_value=-0.1)
+case("one_hot-outside", "one_hot", {"indices": given(-1, 3, 7, 1)}, depth=3)
+case("one_hot-fraction", "one_hot", {"indices": given(0.9, 1.5, -0.5)}, depth=3)
 for dtype in ("float16", "float64", "int32", "int64", "int8", "uint8"):
-    case(f"one_hot-to-{dtype}", "one_hot", {"indices": V(0, 2)}, depth=3, dtype=dtype)
-    case(f"one_hot-from-{dtype}", "one_hot", {"indices": V(0, 2, dtype=dtype)}, depth=3)
-case("gather_nd", "gather_nd", {"data": U(3, 4), "indices": V(0, 2, 1, 3, 0, 2, shape=(2, 3))})
-case("gather_nd-rows", "gather_nd", {"data": U(3, 4), "indices": V(2, 0, 2, shape=(1, 3))})
-case("gather_nd-3d", "gather_nd", {"data": U(2, 3, 4), "indices": V(0, 1, 1, 0, 0, 2, 1, 1, shape=(2, 2, 2))})
-case("gather_nd-repeated", "gather_nd", {"data": U(2, 2), "indices": V(1, 1, 1, 0, 0, 0, shape=(2, 3))})
-case("gather_nd-negative", "gather_nd", {"data": U(3, 4), "indices": V(-1, 0, -2, 3, shape=(2, 2))})
-case("gather_nd-int32", "gather_nd", {"data": U(3, 4), "indices": V(0, 2, 1, 3, shape=(2, 2), dtype="int32")})
-case("gather_nd-int64", "gather_nd", {"data": U(3, 4), "indices": V(0, 2, 1, 3, shape=(2, 2), dtype="int64")})
-case("scatter_nd", "scatter_nd", {"data": U(3), "indices": V(0, 2, 1, 3, 0, 2, shape=(2, 3))}, shape=(3, 4))
-case("where", "where", {"condition": V(1, 0, -1, 0.5, 0, NAN, shape=(2, 3)), "x": U(2, 3), "y": U(2, 3)})
-case("where-rows", "where", {"condition": V(1, 0), "x": U(2, 3), "y": U(2, 3)})
-case("where-rows-3d", "where", {"condition": V(0, 1), "x": U(2, 3, 2), "y": U(2, 3, 2)})
-case("where-nan-branch", "where", {"condition": V(1, 0), "x": V(1, NAN), "y": V(NAN, 2)})
-case("where-mismatch", "where", {"condition": V(1, 0, 1), "x": U(2, 3), "y": U(2, 3)})
-case("where-broadcast", "where", {"condition": V(1, 0, 1, shape=(1, 3)), "x": U(2, 3), "y": U(2, 3)})
+    case(f"one_hot-to-{dtype}", "one_hot", {"indices": given(0, 2)}, depth=3, dtype=dtype)
+    case(f"one_hot-from-{dtype}", "one_hot", {"indices": given(0, 2, dtype=dtype)}, depth=3)
+case("gather_nd", "gather_nd", {"data": uniform(3, 4), "indices": given(0, 2, 1, 3, 0, 2, shape=(2, 3))})
+case("gather_nd-rows", "gather_nd", {"data": uniform(3, 4), "indices": given(2, 0, 2, shape=(1, 3))})
+case("gather_nd-3d", "gather_nd", {"data": uniform(2, 3, 4), "indices": given(0, 1, 1, 0, 0, 2, 1, 1, shape=(2, 2, 2))})
+case("gather_nd-repeated", "gather_nd", {"data": uniform(2, 2), "indices": given(1, 1, 1, 0, 0, 0, shape=(2, 3))})
+case("gather_nd-negative", "gather_nd", {"data": uniform(3, 4), "indices": given(-1, 0, -2, 3, shape=(2, 2))})
+case("gather_nd-int32", "gather_nd", {"data": uniform(3, 4), "indices": given(0, 2, 1, 3, shape=(2, 2), dtype="int32")})
+case("gather_nd-int64", "gather_nd", {"data": uniform(3, 4), "indices": given(0, 2, 1, 3, shape=(2, 2), dtype="int64")})
+case("scatter_nd", "scatter_nd", {"data": uniform(3), "indices": given(0, 2, 1, 3, 0, 2, shape=(2, 3))}, shape=(3, 4))
+case(
+    "where", "where", {"condition": given(1, 0, -1, 0.5, 0, NAN, shape=(2, 3)), "x": uniform(2, 3), "y": uniform(2, 3)}
+)
+case("where-rows", "where", {"condition": given(1, 0), "x": uniform(2, 3), "y": uniform(2, 3)})
+case("where-rows-3d", "where", {"condition": given(0, 1), "x": uniform(2, 3, 2), "y": uniform(2, 3, 2)})
+case("where-nan-branch", "where", {"condition": given(1, 0), "x": given(1, NAN), "y": given(NAN, 2)})
+case("where-mismatch", "where", {"condition": given(1, 0, 1), "x": uniform(2, 3), "y": uniform(2, 3)})
+case("where-broadcast", "where", {"condition": given(1, 0, 1, shape=(1, 3)), "x": uniform(2, 3), "y": uniform(2, 3)})
 for dtype in ("int32", "float64", "uint8", "bool"):
-    case(f"where-condition-{dtype}", "where", {"condition": V(1, 0, 1, 0, 0, 1, shape=(2, 3), dtype=dtype), "x": U(2, 3), "y": U(2, 3)})
+    case(
+        f"where-condition-{dtype}",
+        "where",
+        {"condition": given(1, 0, 1, 0, 0, 1, shape=(2, 3), dtype=dtype), "x": uniform(2, 3), "y": uniform(2, 3)},
+    )
 for dtype in ("float64", "float16", "int32"):
-    case(f"where-{dtype}", "where", {"condition": V(1, 0, 1), "x": I(3, dtype=dtype), "y": I(3, low=4, high=8, dtype=dtype)})
-case("where-mixed", "where", {"condition": V(1, 0), "x": U(2), "y": U(2, dtype="float64")})
-case("Embedding", "Embedding", {"data": V(0, 3, 1, 3), "weight": U(4, 3)}, input_dim=4, output_dim=3)
-case("Embedding-2d", "Embedding", {"data": I(2, 3), "weight": U(4, 2)}, input_dim=4, output_dim=2)
-case("Embedding-outside", "Embedding", {"data": V(-1, 4, 9, 2), "weight": U(4, 2)}, input_dim=4, output_dim=2)
-case("Embedding-fraction", "Embedding", {"data": V(1.7, 0.5), "weight": U(4, 2)}, input_dim=4, output_dim=2)
-case("Embedding-bad-weight", "Embedding", {"data": V(0, 1), "weight": U(5, 2)}, input_dim=4, output_dim=2)
-case("Embedding-sparse_grad", "Embedding", {"data": V(0, 3, 1, 3), "weight": U(4, 3)}, input_dim=4, output_dim=3, sparse_grad=False)
+    case(
+        f"where-{dtype}",
+        "where",
+        {"condition": given(1, 0, 1), "x": whole(3, dtype=dtype), "y": whole(3, low=4, high=8, dtype=dtype)},
+    )
+case("where-mixed", "where", {"condition": given(1, 0), "x": uniform(2), "y": uniform(2, dtype="float64")})
+case("Embedding", "Embedding", {"data": given(0, 3, 1, 3), "weight": uniform(4, 3)}, input_dim=4, output_dim=3)
+case("Embedding-2d", "Embedding", {"data": whole(2, 3), "weight": uniform(4, 2)}, input_dim=4, output_dim=2)
+case("Embedding-outside", "Embedding", {"data": given(-1, 4, 9, 2), "weight": uniform(4, 2)}, input_dim=4, output_dim=2)
+case("Embedding-fraction", "Embedding", {"data": given(1.7, 0.5), "weight": uniform(4, 2)}, input_dim=4, output_dim=2)
+case("Embedding-bad-weight", "Embedding", {"data": given(0, 1), "weight": uniform(5, 2)}, input_dim=4, output_dim=2)
+case(
+    "Embedding-sparse_grad",
+    "Embedding",
+    {"data": given(0, 3, 1, 3), "weight": uniform(4, 3)},
+    input_dim=4,
+    output_dim=3,
+    sparse_grad=False,
+)
 for dtype in ("int32", "int64", "uint8", "float64"):
-    case(f"Embedding-index-{dtype}", "Embedding", {"data": V(0, 2, 2, dtype=dtype), "weight": U(3, 2)}, input_dim=3, output_dim=2)
+    case(
+        f"Embedding-index-{dtype}",
+        "Embedding",
+        {"data": given(0, 2, 2, dtype=dtype), "weight": uniform(3, 2)},
+        input_dim=3,
+        output_dim=2,
+    )
 for dtype in ("float64", "float16"):
-    case(f"Embedding-{dtype}", "Embedding", {"data": V(0, 2, 2, dtype=dtype), "weight": U(3, 2, dtype=dtype)}, input_dim=3, output_dim=2, dtype=dtype)
-    case(f"Embedding-weight-{dtype}", "Embedding", {"data": V(0, 2, 2), "weight": U(3, 2, dtype=dtype)}, input_dim=3, output_dim=2)
-    case(f"Embedding-weight-{dtype}-said", "Embedding", {"data": V(0, 2, 2), "weight": U(3, 2, dtype=dtype)}, input_dim=3, output_dim=2, dtype=dtype)
-case("clip", "clip", {"data": V(-3, -1, -0.5, 0, 0.5, 1, 3, NAN, INF, -INF)}, a_min=-1, a_max=1)
-case("clip-random", "clip", {"data": U(3, 4, low=-2, high=2)}, a_min=-0.7, a_max=0.3)
-case("clip-swapped", "clip", {"data": U(3, 4, low=-2, high=2)}, a_min=1, a_max=-1)
-case("clip-equal", "clip", {"data": V(-1, 0, 1)}, a_min=0, a_max=0)
-case("clip-inf", "clip", {"data": V(-1, 0, 1)}, a_min=-INF, a_max=0.5)
+    case(
+        f"Embedding-{dtype}",
+        "Embedding",
+        {"data": given(0, 2, 2, dtype=dtype), "weight": uniform(3, 2, dtype=dtype)},
+        input_dim=3,
+        output_dim=2,
+        dtype=dtype,
+    )
+    case(
+        f"Embedding-weight-{dtype}",
+        "Embedding",
+        {"data": given(0, 2, 2), "weight": uniform(3, 2, dtype=dtype)},
+        input_dim=3,
+        output_dim=2,
+    )
+    case(
+        f"Embedding-weight-{dtype}-said",
+        "Embedding",
+        {"data": given(0, 2, 2), "weight": uniform(3, 2, dtype=dtype)},
+        input_dim=3,
+        output_dim=2,
+        dtype=dtype,
+    )
+case("clip", "clip", {"data": given(-3, -1, -0.5, 0, 0.5, 1, 3, NAN, INF, -INF)}, a_min=-1, a_max=1)
+case("clip-random", "clip", {"data": uniform(3, 4, low=-2, high=2)}, a_min=-0.7, a_max=0.3)
+case("clip-swapped", "clip", {"data": uniform(3, 4, low=-2, high=2)}, a_min=1, a_max=-1)
+case("clip-equal", "clip", {"data": given(-1, 0, 1)}, a_min=0, a_max=0)
+case("clip-inf", "clip", {"data": given(-1, 0, 1)}, a_min=-INF, a_max=0.5)
 for dtype in ("float64", "float16", *INTEGERS):
-    case(f"clip-{dtype}", "clip", {"data": I(6, low=0, high=9, dtype=dtype)}, a_min=2, a_max=5)
-case("clip-int32-fraction", "clip", {"data": V(0, 1, 2, 3, 4, dtype="int32")}, a_min=0.5, a_max=2.7)
+    case(f"clip-{dtype}", "clip", {"data": whole(6, low=0, high=9, dtype=dtype)}, a_min=2, a_max=5)
+case("clip-int32-fraction", "clip", {"data": given(0, 1, 2, 3, 4, dtype="int32")}, a_min=0.5, a_max=2.7)
 TYPES = ("float32", "float64", "float16", "uint8", "int8", "int32", "int64", "bool")
 for source in TYPES:
     for target in TYPES:
-        values = V(0, 1, 2, 3, 100, dtype=source) if source[0] in "uib" else V(0.0, 1.0, 2.7, 0.5, 99.9, dtype=source)
+        values = (
+            given(0, 1, 2, 3, 100, dtype=source)
+            if source[0] in "uib"
+            else given(0.0, 1.0, 2.7, 0.5, 99.9, dtype=source)
+        )
         case(f"Cast-{source}-{target}", "Cast", {"data": values}, dtype=target)
-case("Cast-negative-int32", "Cast", {"data": V(-0.5, -1.5, -2.7, -100.2)}, dtype="int32")
-case("Cast-negative-int8", "Cast", {"data": V(-0.5, -1.5, -2.7, -100.2)}, dtype="int8")
-case("Cast-half-rounding", "Cast", {"data": V(2049.0, 2051.0, 1e-8, 65519.0, 65520.0, -1e30, NAN, INF)}, dtype="float16")
-case("Cast-double-rounding", "Cast", {"data": V(0.1, 1e-300, 1e300, 16777217.0, dtype="float64")}, dtype="float32")
-case("Cast-int64-float", "Cast", {"data": V(16777217, 2**53 + 1, -5, dtype="int64")}, dtype="float32")
-case("Cast-bool-special", "Cast", {"data": V(NAN, INF, -0.0, 1e-30)}, dtype="bool")
-case("Cast-wrap", "Cast", {"data": V(300, -1, 128, dtype="int32")}, dtype="uint8")
-case("Cast-alias", "cast", {"data": V(0.5, 1.5)}, dtype="int32")
-case("Cast-unknown", "Cast", {"data": V(0.5, 1.5)}, dtype="complex64")
-case("SequenceMask", "SequenceMask", {"data": U(4, 2, 3), "sequence_length": V(2, 4)}, use_sequence_length=True, value=-1.0)
-case("SequenceMask-axis1", "SequenceMask", {"data": U(2, 4), "sequence_length": V(2, 3)}, use_sequence_length=True, axis=1)
-case("SequenceMask-off", "SequenceMask", {"data": U(4, 2)})
-case("SequenceLast", "SequenceLast", {"data": U(4, 2, 3), "sequence_length": V(2, 4)}, use_sequence_length=True)
-case("SequenceLast-off", "SequenceLast", {"data": U(4, 2)})
-case("SequenceReverse", "SequenceReverse", {"data": U(4, 2, 3), "sequence_length": V(2, 4)}, use_sequence_length=True)
-case("SequenceReverse-off", "SequenceReverse", {"data": U(4, 2)})
+case("Cast-negative-int32", "Cast", {"data": given(-0.5, -1.5, -2.7, -100.2)}, dtype="int32")
+case("Cast-negative-int8", "Cast", {"data": given(-0.5, -1.5, -2.7, -100.2)}, dtype="int8")
+case(
+    "Cast-half-rounding",
+    "Cast",
+    {"data": given(2049.0, 2051.0, 1e-8, 65519.0, 65520.0, -1e30, NAN, INF)},
+    dtype="float16",
+)
+case("Cast-double-rounding", "Cast", {"data": given(0.1, 1e-300, 1e300, 16777217.0, dtype="float64")}, dtype="float32")
+case("Cast-int64-float", "Cast", {"data": given(16777217, 2**53 + 1, -5, dtype="int64")}, dtype="float32")
+case("Cast-bool-special", "Cast", {"data": given(NAN, INF, -0.0, 1e-30)}, dtype="bool")
+case("Cast-wrap", "Cast", {"data": given(300, -1, 128, dtype="int32")}, dtype="uint8")
+case("Cast-alias", "cast", {"data": given(0.5, 1.5)}, dtype="int32")
+case("Cast-unknown", "Cast", {"data": given(0.5, 1.5)}, dtype="complex64")
+case(
+    "SequenceMask",
+    "SequenceMask",
+    {"data": uniform(4, 2, 3), "sequence_length": given(2, 4)},
+    use_sequence_length=True,
+    value=-1.0,
+)
+case(
+    "SequenceMask-axis1",
+    "SequenceMask",
+    {"data": uniform(2, 4), "sequence_length": given(2, 3)},
+    use_sequence_length=True,
+    axis=1,
+)
+case("SequenceMask-off", "SequenceMask", {"data": uniform(4, 2)})
+case(
+    "SequenceLast", "SequenceLast", {"data": uniform(4, 2, 3), "sequence_length": given(2, 4)}, use_sequence_length=True
+)
+case("SequenceLast-off", "SequenceLast", {"data": uniform(4, 2)})
+case(
+    "SequenceReverse",
+    "SequenceReverse",
+    {"data": uniform(4, 2, 3), "sequence_length": given(2, 4)},
+    use_sequence_length=True,
+)
+case("SequenceReverse-off", "SequenceReverse", {"data": uniform(4, 2)})
 for is_ascend in (False, True):
-    case(f"sort-{is_ascend}", "sort", {"data": D(3, 4)}, is_ascend=is_ascend)
-    case(f"sort-{is_ascend}-axis0", "sort", {"data": D(3, 4)}, axis=0, is_ascend=is_ascend)
-    case(f"sort-{is_ascend}-none", "sort", {"data": D(3, 4)}, axis=None, is_ascend=is_ascend)
-    case(f"argsort-{is_ascend}", "argsort", {"data": D(3, 4)}, is_ascend=is_ascend)
-    case(f"argsort-{is_ascend}-axis0", "argsort", {"data": D(3, 4)}, axis=0, is_ascend=is_ascend)
-    case(f"argsort-{is_ascend}-none", "argsort", {"data": D(3, 4)}, axis=None, is_ascend=is_ascend)
+    case(f"sort-{is_ascend}", "sort", {"data": distinct(3, 4)}, is_ascend=is_ascend)
+    case(f"sort-{is_ascend}-axis0", "sort", {"data": distinct(3, 4)}, axis=0, is_ascend=is_ascend)
+    case(f"sort-{is_ascend}-none", "sort", {"data": distinct(3, 4)}, axis=None, is_ascend=is_ascend)
+    case(f"argsort-{is_ascend}", "argsort", {"data": distinct(3, 4)}, is_ascend=is_ascend)
+    case(f"argsort-{is_ascend}-axis0", "argsort", {"data": distinct(3, 4)}, axis=0, is_ascend=is_ascend)
+    case(f"argsort-{is_ascend}-none", "argsort", {"data": distinct(3, 4)}, axis=None, is_ascend=is_ascend)
     for ret_typ in ("value", "indices", "mask", "both"):
-        case(f"topk-{ret_typ}-{is_ascend}", "topk", {"data": D(3, 5)}, k=2, ret_typ=ret_typ, is_ascend=is_ascend)
-        case(f"topk-{ret_typ}-{is_ascend}-axis0", "topk", {"data": D(4, 2)}, k=3, axis=0, ret_typ=ret_typ, is_ascend=is_ascend)
-case("topk-default", "topk", {"data": D(3, 5)})
-case("topk-none", "topk", {"data": D(3, 4)}, axis=None, k=3)
-case("topk-k0", "topk", {"data": D(3, 4)}, k=0, ret_typ="value")
-case("topk-too-many", "topk", {"data": D(3, 4)}, k=5)
+        case(f"topk-{ret_typ}-{is_ascend}", "topk", {"data": distinct(3, 5)}, k=2, ret_typ=ret_typ, is_ascend=is_ascend)
+        case(
+            f"topk-{ret_typ}-{is_ascend}-axis0",
+            "topk",
+            {"data": distinct(4, 2)},
+            k=3,
+            axis=0,
+            ret_typ=ret_typ,
+            is_ascend=is_ascend,
+        )
+case("topk-default", "topk", {"data": distinct(3, 5)})
+case("topk-none", "topk", {"data": distinct(3, 4)}, axis=None, k=3)
+case("topk-k0", "topk", {"data": distinct(3, 4)}, k=0, ret_typ="value")
+case("topk-too-many", "topk", {"data": distinct(3, 4)}, k=5)
 for dtype in ("float64", "int32", "int64", "uint8", "float16"):
-    case(f"topk-dtype-{dtype}", "topk", {"data": D(3, 4)}, k=2, dtype=dtype)
-    case(f"argsort-dtype-{dtype}", "argsort", {"data": D(3, 4)}, dtype=dtype)
+    case(f"topk-dtype-{dtype}", "topk", {"data": distinct(3, 4)}, k=2, dtype=dtype)
+    case(f"argsort-dtype-{dtype}", "argsort", {"data": distinct(3, 4)}, dtype=dtype)
 for dtype in ("float64", "int32"):
-    case(f"sort-{dtype}", "sort", {"data": I(5, high=9, dtype=dtype)})
-    case(f"topk-of-{dtype}", "topk", {"data": I(5, high=9, dtype=dtype)}, k=2, ret_typ="value")
+    case(f"sort-{dtype}", "sort", {"data": whole(5, high=9, dtype=dtype)})
+    case(f"topk-of-{dtype}", "topk", {"data": whole(5, high=9, dtype=dtype)}, k=2, ret_typ="value")
 
-# ---- layers ---------------------------------------------------------------------------------------------------------
+# ---- layers --------------------------------------------------------------------------------------------------------
 
 
 def layer(data: Spec, weight: tuple[int, ...], bias: int | None = None) -> dict[str, Spec]:
     """Data, weight and, unless None, bias of one dtype."""
-    inputs = {"data": data, "weight": U(*weight, dtype=data.dtype)}
-    return inputs if bias is None else {**inputs, "bias": U(bias, dtype=data.dtype)}
+    inputs = {"data": data, "weight": uniform(*weight, dtype=data.dtype)}
+    return inputs if bias is None else {**inputs, "bias": uniform(bias, dtype=data.dtype)}
 
 
-case("FullyConnected", "FullyConnected", layer(U(2, 4), (3, 4), 3), num_hidden=3)
-case("FullyConnected-no_bias", "FullyConnected", layer(U(2, 4), (3, 4)), num_hidden=3, no_bias=True)
-case("FullyConnected-4d", "FullyConnected", layer(U(2, 2, 2, 3), (3, 12), 3), num_hidden=3)
-case("FullyConnected-no-flatten", "FullyConnected", layer(U(2, 3, 4), (5, 4), 5), num_hidden=5, flatten=False)
-case("FullyConnected-no-flatten-no_bias", "FullyConnected", layer(U(2, 3, 4), (5, 4)), num_hidden=5, flatten=False, no_bias=True)
-case("FullyConnected-no-flatten-1d", "FullyConnected", layer(U(4), (5, 4), 5), num_hidden=5, flatten=False)
-case("FullyConnected-1d", "FullyConnected", layer(U(4), (5, 4), 5), num_hidden=5)
-case("FullyConnected-1d-column", "FullyConnected", layer(U(4), (5, 1), 5), num_hidden=5)
-case("FullyConnected-one", "FullyConnected", layer(U(3, 1), (1, 1), 1), num_hidden=1)
-case("FullyConnected-wrong-weight", "FullyConnected", layer(U(2, 4), (3, 5), 3), num_hidden=3)
-case("FullyConnected-wrong-bias", "FullyConnected", layer(U(2, 4), (3, 4), 2), num_hidden=3)
-case("FullyConnected-float64", "FullyConnected", layer(U(2, 4, dtype="float64"), (3, 4), 3), num_hidden=3)
-case("FullyConnected-float16", "FullyConnected", layer(U(2, 4, dtype="float16"), (3, 4), 3), num_hidden=3)
-case("FullyConnected-int32", "FullyConnected", {"data": I(2, 4, dtype="int32"), "weight": I(3, 4, dtype="int32"), "bias": I(3, dtype="int32")}, num_hidden=3)
-case("FullyConnected-mixed", "FullyConnected", {"data": U(2, 4, dtype="float64"), "weight": U(3, 4), "bias": U(3)}, num_hidden=3)
+case("FullyConnected", "FullyConnected", layer(uniform(2, 4), (3, 4), 3), num_hidden=3)
+case("FullyConnected-no_bias", "FullyConnected", layer(uniform(2, 4), (3, 4)), num_hidden=3, no_bias=True)
+case("FullyConnected-4d", "FullyConnected", layer(uniform(2, 2, 2, 3), (3, 12), 3), num_hidden=3)
+case("FullyConnected-no-flatten", "FullyConnected", layer(uniform(2, 3, 4), (5, 4), 5), num_hidden=5, flatten=False)
+case(
+    "FullyConnected-no-flatten-no_bias",
+    "FullyConnected",
+    layer(uniform(2, 3, 4), (5, 4)),
+    num_hidden=5,
+    flatten=False,
+    no_bias=True,
+)
+case("FullyConnected-no-flatten-1d", "FullyConnected", layer(uniform(4), (5, 4), 5), num_hidden=5, flatten=False)
+case("FullyConnected-1d", "FullyConnected", layer(uniform(4), (5, 4), 5), num_hidden=5)
+case("FullyConnected-1d-column", "FullyConnected", layer(uniform(4), (5, 1), 5), num_hidden=5)
+case("FullyConnected-one", "FullyConnected", layer(uniform(3, 1), (1, 1), 1), num_hidden=1)
+case("FullyConnected-wrong-weight", "FullyConnected", layer(uniform(2, 4), (3, 5), 3), num_hidden=3)
+case("FullyConnected-wrong-bias", "FullyConnected", layer(uniform(2, 4), (3, 4), 2), num_hidden=3)
+case("FullyConnected-float64", "FullyConnected", layer(uniform(2, 4, dtype="float64"), (3, 4), 3), num_hidden=3)
+case("FullyConnected-float16", "FullyConnected", layer(uniform(2, 4, dtype="float16"), (3, 4), 3), num_hidden=3)
+case(
+    "FullyConnected-int32",
+    "FullyConnected",
+    {"data": whole(2, 4, dtype="int32"), "weight": whole(3, 4, dtype="int32"), "bias": whole(3, dtype="int32")},
+    num_hidden=3,
+)
+case(
+    "FullyConnected-mixed",
+    "FullyConnected",
+    {"data": uniform(2, 4, dtype="float64"), "weight": uniform(3, 4), "bias": uniform(3)},
+    num_hidden=3,
+)
 
 CONVOLUTIONS: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
     # label: (data shape, filters, parameters)
@@ -806,14 +1103,36 @@ CONVOLUTIONS: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
 for label, (shape, filters, more) in CONVOLUTIONS.items():
     kernel = more["kernel"] if isinstance(more["kernel"], tuple) else (more["kernel"],)
     weight = (filters, shape[1] // more.get("num_group", 1), *kernel)
-    case(f"Convolution-{label}", "Convolution", layer(U(*shape), weight, filters), num_filter=filters, **more)
+    case(f"Convolution-{label}", "Convolution", layer(uniform(*shape), weight, filters), num_filter=filters, **more)
     if label in ("2d", "2d-groups", "1d", "3d", "2d-pointwise"):
-        case(f"Convolution-{label}-no_bias", "Convolution", layer(U(*shape), weight), num_filter=filters, no_bias=True, **more)
+        case(
+            f"Convolution-{label}-no_bias",
+            "Convolution",
+            layer(uniform(*shape), weight),
+            num_filter=filters,
+            no_bias=True,
+            **more,
+        )
 for dtype in ("float64", "float16"):
-    case(f"Convolution-2d-{dtype}", "Convolution", layer(U(1, 2, 4, 4, dtype=dtype), (2, 2, 3, 3), 2), num_filter=2, kernel=(3, 3))
-case("Convolution-2d-NHWC", "Convolution", layer(U(1, 4, 4, 2), (2, 3, 3, 2), 2), num_filter=2, kernel=(3, 3), layout="NHWC")
-case("Convolution-wrong-weight", "Convolution", layer(U(1, 2, 4, 4), (2, 3, 3, 3), 2), num_filter=2, kernel=(3, 3))
-case("Convolution-wrong-bias", "Convolution", layer(U(1, 2, 4, 4), (2, 2, 3, 3), 3), num_filter=2, kernel=(3, 3))
+    case(
+        f"Convolution-2d-{dtype}",
+        "Convolution",
+        layer(uniform(1, 2, 4, 4, dtype=dtype), (2, 2, 3, 3), 2),
+        num_filter=2,
+        kernel=(3, 3),
+    )
+case(
+    "Convolution-2d-NHWC",
+    "Convolution",
+    layer(uniform(1, 4, 4, 2), (2, 3, 3, 2), 2),
+    num_filter=2,
+    kernel=(3, 3),
+    layout="NHWC",
+)
+case(
+    "Convolution-wrong-weight", "Convolution", layer(uniform(1, 2, 4, 4), (2, 3, 3, 3), 2), num_filter=2, kernel=(3, 3)
+)
+case("Convolution-wrong-bias", "Convolution", layer(uniform(1, 2, 4, 4), (2, 2, 3, 3), 3), num_filter=2, kernel=(3, 3))
 DECONVOLUTIONS: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
     "2d": ((1, 3, 3, 4), 2, {"kernel": (3, 3)}),
     "2d-stride": ((1, 2, 3, 3), 2, {"kernel": (3, 2), "stride": (2, 3)}),
@@ -827,13 +1146,20 @@ DECONVOLUTIONS: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
 }
 for label, (shape, filters, more) in DECONVOLUTIONS.items():
     weight = (shape[1], filters // more.get("num_group", 1), *more["kernel"])
-    case(f"Deconvolution-{label}", "Deconvolution", layer(U(*shape), weight), num_filter=filters, **more)
-    case(f"Deconvolution-{label}-bias", "Deconvolution", layer(U(*shape), weight, filters), num_filter=filters, no_bias=False, **more)
+    case(f"Deconvolution-{label}", "Deconvolution", layer(uniform(*shape), weight), num_filter=filters, **more)
+    case(
+        f"Deconvolution-{label}-bias",
+        "Deconvolution",
+        layer(uniform(*shape), weight, filters),
+        num_filter=filters,
+        no_bias=False,
+        **more,
+    )
 
 for pool_type in ("max", "avg", "sum", "lp"):
     extra: dict[str, Any] = {"p_value": 2} if pool_type == "lp" else {}
     low = 0.1 if pool_type == "lp" else -1.0
-    data = U(1, 2, 5, 6, low=low)
+    data = uniform(1, 2, 5, 6, low=low)
     for convention in ("valid", "full", "same"):
         for label, more in {
             "22": {"kernel": (2, 2), "stride": (2, 2)},
@@ -842,57 +1168,244 @@ for pool_type in ("max", "avg", "sum", "lp"):
             "23-stride1": {"kernel": (2, 3)},
             "23-stride": {"kernel": (2, 3), "stride": (3, 2), "pad": (1, 1)},
         }.items():
-            case(f"Pooling-{pool_type}-{convention}-{label}", "Pooling", {"data": data}, pool_type=pool_type, pooling_convention=convention, **more, **extra)
-        case(f"Pooling-{pool_type}-{convention}-1d", "Pooling", {"data": U(2, 2, 7, low=low)}, pool_type=pool_type, pooling_convention=convention, kernel=(3,), stride=(2,), pad=(1,), **extra)
-    case(f"Pooling-{pool_type}-global", "Pooling", {"data": data}, pool_type=pool_type, global_pool=True, kernel=(1, 1), **extra)
-    case(f"Pooling-{pool_type}-global-no-kernel", "Pooling", {"data": data}, pool_type=pool_type, global_pool=True, **extra)
-    case(f"Pooling-{pool_type}-global-ignores", "Pooling", {"data": data}, pool_type=pool_type, global_pool=True, kernel=(2, 2), stride=(2, 2), pad=(1, 1), **extra)
-    case(f"Pooling-{pool_type}-global-1d", "Pooling", {"data": U(2, 2, 5, low=low)}, pool_type=pool_type, global_pool=True, kernel=(1,), **extra)
-    case(f"Pooling-{pool_type}-1d", "Pooling", {"data": U(2, 2, 6, low=low)}, pool_type=pool_type, kernel=(2,), stride=(2,), **extra)
-    case(f"Pooling-{pool_type}-3d", "Pooling", {"data": U(1, 2, 3, 4, 3, low=low)}, pool_type=pool_type, kernel=(2, 2, 2), stride=(1, 2, 1), pad=(1, 0, 1), **extra)
-    case(f"Pooling-{pool_type}-3d-full", "Pooling", {"data": U(1, 1, 3, 4, 3, low=low)}, pool_type=pool_type, kernel=(2, 2, 2), stride=(2, 2, 2), pooling_convention="full", **extra)
-    case(f"Pooling-{pool_type}-ties", "Pooling", {"data": I(1, 1, 4, 4, low=0 if pool_type == "lp" else -1, high=2)}, pool_type=pool_type, kernel=(2, 2), stride=(1, 1), **extra)
-    case(f"Pooling-{pool_type}-nan", "Pooling", {"data": V(NAN, 1, 2, 3, 4, NAN, INF, 5, 6, shape=(1, 1, 3, 3))}, pool_type=pool_type, kernel=(2, 2), **extra)
-    case(f"Pooling-{pool_type}-float64", "Pooling", {"data": U(1, 1, 4, 4, low=low, dtype="float64")}, pool_type=pool_type, kernel=(2, 2), stride=(2, 2), **extra)
-    case(f"Pooling-{pool_type}-float16", "Pooling", {"data": U(1, 1, 4, 4, low=low, dtype="float16")}, pool_type=pool_type, kernel=(2, 2), stride=(2, 2), **extra)
-    case(f"Pooling-{pool_type}-NHWC", "Pooling", {"data": U(1, 4, 4, 2, low=low)}, pool_type=pool_type, kernel=(2, 2), stride=(2, 2), layout="NHWC", **extra)
-    case(f"Pooling-{pool_type}-NWC", "Pooling", {"data": U(1, 4, 2, low=low)}, pool_type=pool_type, kernel=(2,), stride=(2,), layout="NWC", **extra)
-    case(f"Pooling-{pool_type}-NCHW", "Pooling", {"data": U(1, 2, 4, 4, low=low)}, pool_type=pool_type, kernel=(2, 2), stride=(2, 2), layout="NCHW", **extra)
-    case(f"Pooling-{pool_type}-inference", "Pooling", {"data": data}, train=False, pool_type=pool_type, kernel=(2, 2), stride=(2, 2), **extra)
+            case(
+                f"Pooling-{pool_type}-{convention}-{label}",
+                "Pooling",
+                {"data": data},
+                pool_type=pool_type,
+                pooling_convention=convention,
+                **more,
+                **extra,
+            )
+        case(
+            f"Pooling-{pool_type}-{convention}-1d",
+            "Pooling",
+            {"data": uniform(2, 2, 7, low=low)},
+            pool_type=pool_type,
+            pooling_convention=convention,
+            kernel=(3,),
+            stride=(2,),
+            pad=(1,),
+            **extra,
+        )
+    case(
+        f"Pooling-{pool_type}-global",
+        "Pooling",
+        {"data": data},
+        pool_type=pool_type,
+        global_pool=True,
+        kernel=(1, 1),
+        **extra,
+    )
+    case(
+        f"Pooling-{pool_type}-global-no-kernel",
+        "Pooling",
+        {"data": data},
+        pool_type=pool_type,
+        global_pool=True,
+        **extra,
+    )
+    case(
+        f"Pooling-{pool_type}-global-ignores",
+        "Pooling",
+        {"data": data},
+        pool_type=pool_type,
+        global_pool=True,
+        kernel=(2, 2),
+        stride=(2, 2),
+        pad=(1, 1),
+        **extra,
+    )
+    case(
+        f"Pooling-{pool_type}-global-1d",
+        "Pooling",
+        {"data": uniform(2, 2, 5, low=low)},
+        pool_type=pool_type,
+        global_pool=True,
+        kernel=(1,),
+        **extra,
+    )
+    case(
+        f"Pooling-{pool_type}-1d",
+        "Pooling",
+        {"data": uniform(2, 2, 6, low=low)},
+        pool_type=pool_type,
+        kernel=(2,),
+        stride=(2,),
+        **extra,
+    )
+    case(
+        f"Pooling-{pool_type}-3d",
+        "Pooling",
+        {"data": uniform(1, 2, 3, 4, 3, low=low)},
+        pool_type=pool_type,
+        kernel=(2, 2, 2),
+        stride=(1, 2, 1),
+        pad=(1, 0, 1),
+        **extra,
+    )
+    case(
+        f"Pooling-{pool_type}-3d-full",
+        "Pooling",
+        {"data": uniform(1, 1, 3, 4, 3, low=low)},
+        pool_type=pool_type,
+        kernel=(2, 2, 2),
+        stride=(2, 2, 2),
+        pooling_convention="full",
+        **extra,
+    )
+    case(
+        f"Pooling-{pool_type}-ties",
+        "Pooling",
+        {"data": whole(1, 1, 4, 4, low=0 if pool_type == "lp" else -1, high=2)},
+        pool_type=pool_type,
+        kernel=(2, 2),
+        stride=(1, 1),
+        **extra,
+    )
+    case(
+        f"Pooling-{pool_type}-nan",
+        "Pooling",
+        {"data": given(NAN, 1, 2, 3, 4, NAN, INF, 5, 6, shape=(1, 1, 3, 3))},
+        pool_type=pool_type,
+        kernel=(2, 2),
+        **extra,
+    )
+    case(
+        f"Pooling-{pool_type}-float64",
+        "Pooling",
+        {"data": uniform(1, 1, 4, 4, low=low, dtype="float64")},
+        pool_type=pool_type,
+        kernel=(2, 2),
+        stride=(2, 2),
+        **extra,
+    )
+    case(
+        f"Pooling-{pool_type}-float16",
+        "Pooling",
+        {"data": uniform(1, 1, 4, 4, low=low, dtype="float16")},
+        pool_type=pool_type,
+        kernel=(2, 2),
+        stride=(2, 2),
+        **extra,
+    )
+    case(
+        f"Pooling-{pool_type}-NHWC",
+        "Pooling",
+        {"data": uniform(1, 4, 4, 2, low=low)},
+        pool_type=pool_type,
+        kernel=(2, 2),
+        stride=(2, 2),
+        layout="NHWC",
+        **extra,
+    )
+    case(
+        f"Pooling-{pool_type}-NWC",
+        "Pooling",
+        {"data": uniform(1, 4, 2, low=low)},
+        pool_type=pool_type,
+        kernel=(2,),
+        stride=(2,),
+        layout="NWC",
+        **extra,
+    )
+    case(
+        f"Pooling-{pool_type}-NCHW",
+        "Pooling",
+        {"data": uniform(1, 2, 4, 4, low=low)},
+        pool_type=pool_type,
+        kernel=(2, 2),
+        stride=(2, 2),
+        layout="NCHW",
+        **extra,
+    )
+    case(
+        f"Pooling-{pool_type}-inference",
+        "Pooling",
+        {"data": data},
+        train=False,
+        pool_type=pool_type,
+        kernel=(2, 2),
+        stride=(2, 2),
+        **extra,
+    )
 for include in (True, False, None):
     for convention in ("valid", "full"):
         for label, more in {
             "32-pad": {"kernel": (3, 3), "stride": (2, 2), "pad": (1, 1)},
             "22-pad": {"kernel": (2, 2), "stride": (2, 2), "pad": (1, 1)},
         }.items():
-            case(f"Pooling-avg-include-{include}-{convention}-{label}", "Pooling", {"data": U(1, 2, 5, 6)}, pool_type="avg", count_include_pad=include, pooling_convention=convention, **more)
-    case(f"Pooling-avg-include-{include}-1d", "Pooling", {"data": U(1, 2, 6)}, pool_type="avg", count_include_pad=include, kernel=(3,), stride=(2,), pad=(1,))
-    case(f"Pooling-avg-include-{include}-3d", "Pooling", {"data": U(1, 1, 3, 4, 3)}, pool_type="avg", count_include_pad=include, kernel=(2, 2, 2), pad=(1, 1, 1))
+            case(
+                f"Pooling-avg-include-{include}-{convention}-{label}",
+                "Pooling",
+                {"data": uniform(1, 2, 5, 6)},
+                pool_type="avg",
+                count_include_pad=include,
+                pooling_convention=convention,
+                **more,
+            )
+    case(
+        f"Pooling-avg-include-{include}-1d",
+        "Pooling",
+        {"data": uniform(1, 2, 6)},
+        pool_type="avg",
+        count_include_pad=include,
+        kernel=(3,),
+        stride=(2,),
+        pad=(1,),
+    )
+    case(
+        f"Pooling-avg-include-{include}-3d",
+        "Pooling",
+        {"data": uniform(1, 1, 3, 4, 3)},
+        pool_type="avg",
+        count_include_pad=include,
+        kernel=(2, 2, 2),
+        pad=(1, 1, 1),
+    )
 for p_value in (1, 2, 3):
-    case(f"Pooling-lp-{p_value}", "Pooling", {"data": U(1, 1, 4, 4, low=0.1)}, pool_type="lp", p_value=p_value, kernel=(2, 2), stride=(2, 2))
-case("Pooling-lp-negative", "Pooling", {"data": U(1, 1, 4, 4)}, pool_type="lp", p_value=3, kernel=(2, 2), stride=(2, 2))
-case("Pooling-lp-4", "Pooling", {"data": U(1, 1, 4, 4)}, pool_type="lp", p_value=4, kernel=(2, 2), stride=(2, 2))
-case("Pooling-lp-no-p", "Pooling", {"data": U(1, 1, 4, 4)}, pool_type="lp", kernel=(2, 2), stride=(2, 2))
-case("Pooling-max-all-negative-pad", "Pooling", {"data": U(1, 1, 3, 3, low=-3, high=-1)}, kernel=(3, 3), pad=(1, 1))
-case("Pooling-default-type", "Pooling", {"data": U(1, 1, 4, 4)}, kernel=(2, 2))
-case("Pooling-too-large", "Pooling", {"data": U(1, 1, 2, 2)}, kernel=(3, 3))
-case("Pooling-too-large-full", "Pooling", {"data": U(1, 1, 2, 2)}, kernel=(3, 3), pooling_convention="full")
-case("Pooling-pad-too-large", "Pooling", {"data": U(1, 1, 4, 4)}, kernel=(2, 2), pad=(2, 2))
-case("Pooling-no-kernel", "Pooling", {"data": U(1, 1, 4, 4)})
-case("Pooling-rank", "Pooling", {"data": U(4, 4)}, kernel=(2, 2))
-case("Pooling-kernel-rank", "Pooling", {"data": U(1, 1, 4, 4)}, kernel=(2,))
-case("Pooling-zero-stride", "Pooling", {"data": U(1, 1, 4, 4)}, kernel=(2, 2), stride=(0, 1))
-case("Pooling-int32", "Pooling", {"data": I(1, 1, 4, 4, dtype="int32")}, kernel=(2, 2))
+    case(
+        f"Pooling-lp-{p_value}",
+        "Pooling",
+        {"data": uniform(1, 1, 4, 4, low=0.1)},
+        pool_type="lp",
+        p_value=p_value,
+        kernel=(2, 2),
+        stride=(2, 2),
+    )
+case(
+    "Pooling-lp-negative",
+    "Pooling",
+    {"data": uniform(1, 1, 4, 4)},
+    pool_type="lp",
+    p_value=3,
+    kernel=(2, 2),
+    stride=(2, 2),
+)
+case("Pooling-lp-4", "Pooling", {"data": uniform(1, 1, 4, 4)}, pool_type="lp", p_value=4, kernel=(2, 2), stride=(2, 2))
+case("Pooling-lp-no-p", "Pooling", {"data": uniform(1, 1, 4, 4)}, pool_type="lp", kernel=(2, 2), stride=(2, 2))
+case(
+    "Pooling-max-all-negative-pad", "Pooling", {"data": uniform(1, 1, 3, 3, low=-3, high=-1)}, kernel=(3, 3), pad=(1, 1)
+)
+case("Pooling-default-type", "Pooling", {"data": uniform(1, 1, 4, 4)}, kernel=(2, 2))
+case("Pooling-too-large", "Pooling", {"data": uniform(1, 1, 2, 2)}, kernel=(3, 3))
+case("Pooling-too-large-full", "Pooling", {"data": uniform(1, 1, 2, 2)}, kernel=(3, 3), pooling_convention="full")
+case("Pooling-pad-too-large", "Pooling", {"data": uniform(1, 1, 4, 4)}, kernel=(2, 2), pad=(2, 2))
+case("Pooling-no-kernel", "Pooling", {"data": uniform(1, 1, 4, 4)})
+case("Pooling-rank", "Pooling", {"data": uniform(4, 4)}, kernel=(2, 2))
+case("Pooling-kernel-rank", "Pooling", {"data": uniform(1, 1, 4, 4)}, kernel=(2,))
+case("Pooling-zero-stride", "Pooling", {"data": uniform(1, 1, 4, 4)}, kernel=(2, 2), stride=(0, 1))
+case("Pooling-int32", "Pooling", {"data": whole(1, 1, 4, 4, dtype="int32")}, kernel=(2, 2))
 
 
 def norm_inputs(data: Spec, channels: int, dtype: str = "float32") -> dict[str, Spec]:
     """Inputs of BatchNorm."""
     return {
         "data": data,
-        "gamma": U(channels, low=0.5, high=2, dtype=dtype),
-        "beta": U(channels, dtype=dtype),
-        "moving_mean": U(channels, dtype=dtype),
-        "moving_var": U(channels, low=0.5, high=2, dtype=dtype),
+        "gamma": uniform(channels, low=0.5, high=2, dtype=dtype),
+        "beta": uniform(channels, dtype=dtype),
+        "moving_mean": uniform(channels, dtype=dtype),
+        "moving_var": uniform(channels, low=0.5, high=2, dtype=dtype),
     }
 
 
@@ -919,152 +1432,347 @@ BATCH_NORMS: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
     "bad-axis": ((3, 2), 2, {"axis": 2}),
 }
 for label, (shape, channels, more) in BATCH_NORMS.items():
-    case(f"BatchNorm-{label}", "BatchNorm", norm_inputs(U(*shape, low=-2, high=3), channels), **more)
-    case(f"BatchNorm-{label}-inference", "BatchNorm", norm_inputs(U(*shape, low=-2, high=3), channels), train=False, **more)
-case("BatchNorm-float64", "BatchNorm", norm_inputs(U(3, 2, 2, dtype="float64"), 2, "float64"), fix_gamma=False)
-case("BatchNorm-float16", "BatchNorm", norm_inputs(U(3, 2, 2, dtype="float16"), 2), fix_gamma=False)
-case("BatchNorm-float16-all", "BatchNorm", norm_inputs(U(3, 2, 2, dtype="float16"), 2, "float16"), fix_gamma=False)
-case("LayerNorm", "LayerNorm", {"data": U(2, 3, 4), "gamma": U(4), "beta": U(4)})
+    case(f"BatchNorm-{label}", "BatchNorm", norm_inputs(uniform(*shape, low=-2, high=3), channels), **more)
+    case(
+        f"BatchNorm-{label}-inference",
+        "BatchNorm",
+        norm_inputs(uniform(*shape, low=-2, high=3), channels),
+        train=False,
+        **more,
+    )
+case("BatchNorm-float64", "BatchNorm", norm_inputs(uniform(3, 2, 2, dtype="float64"), 2, "float64"), fix_gamma=False)
+case("BatchNorm-float16", "BatchNorm", norm_inputs(uniform(3, 2, 2, dtype="float16"), 2), fix_gamma=False)
+case(
+    "BatchNorm-float16-all", "BatchNorm", norm_inputs(uniform(3, 2, 2, dtype="float16"), 2, "float16"), fix_gamma=False
+)
+case("LayerNorm", "LayerNorm", {"data": uniform(2, 3, 4), "gamma": uniform(4), "beta": uniform(4)})
 for axis in (0, 1, 2, -1, -2):
-    case(f"LayerNorm-axis-{axis}", "LayerNorm", {"data": U(3, 3, 3), "gamma": U(3), "beta": U(3)}, axis=axis)
-case("LayerNorm-eps", "LayerNorm", {"data": U(2, 4), "gamma": U(4), "beta": U(4)}, eps=0.1)
-case("LayerNorm-mean-var", "LayerNorm", {"data": U(2, 4), "gamma": U(4), "beta": U(4)}, output_mean_var=True)
-case("LayerNorm-float64", "LayerNorm", {name: U(*shape, dtype="float64") for name, shape in (("data", (2, 4)), ("gamma", (4,)), ("beta", (4,)))})
-case("LayerNorm-float16", "LayerNorm", {name: U(*shape, dtype="float16") for name, shape in (("data", (2, 4)), ("gamma", (4,)), ("beta", (4,)))})
-case("LayerNorm-inference", "LayerNorm", {"data": U(2, 3, 4), "gamma": U(4), "beta": U(4)}, train=False)
-case("GroupNorm", "GroupNorm", {"data": U(2, 4, 3), "gamma": U(2), "beta": U(2)}, num_groups=2)
-case("InstanceNorm", "InstanceNorm", {"data": U(2, 3, 4), "gamma": U(3), "beta": U(3)})
-case("InstanceNorm-4d", "InstanceNorm", {"data": U(2, 2, 2, 3), "gamma": U(2), "beta": U(2)}, eps=0.1)
-case("InstanceNorm-float64", "InstanceNorm", {"data": U(2, 3, 4, dtype="float64"), "gamma": U(3, dtype="float64"), "beta": U(3, dtype="float64")})
+    case(
+        f"LayerNorm-axis-{axis}",
+        "LayerNorm",
+        {"data": uniform(3, 3, 3), "gamma": uniform(3), "beta": uniform(3)},
+        axis=axis,
+    )
+case("LayerNorm-eps", "LayerNorm", {"data": uniform(2, 4), "gamma": uniform(4), "beta": uniform(4)}, eps=0.1)
+case(
+    "LayerNorm-mean-var",
+    "LayerNorm",
+    {"data": uniform(2, 4), "gamma": uniform(4), "beta": uniform(4)},
+    output_mean_var=True,
+)
+case(
+    "LayerNorm-float64",
+    "LayerNorm",
+    {name: uniform(*shape, dtype="float64") for name, shape in (("data", (2, 4)), ("gamma", (4,)), ("beta", (4,)))},
+)
+case(
+    "LayerNorm-float16",
+    "LayerNorm",
+    {name: uniform(*shape, dtype="float16") for name, shape in (("data", (2, 4)), ("gamma", (4,)), ("beta", (4,)))},
+)
+case(
+    "LayerNorm-inference", "LayerNorm", {"data": uniform(2, 3, 4), "gamma": uniform(4), "beta": uniform(4)}, train=False
+)
+case("GroupNorm", "GroupNorm", {"data": uniform(2, 4, 3), "gamma": uniform(2), "beta": uniform(2)}, num_groups=2)
+case("InstanceNorm", "InstanceNorm", {"data": uniform(2, 3, 4), "gamma": uniform(3), "beta": uniform(3)})
+case("InstanceNorm-4d", "InstanceNorm", {"data": uniform(2, 2, 2, 3), "gamma": uniform(2), "beta": uniform(2)}, eps=0.1)
+case(
+    "InstanceNorm-float64",
+    "InstanceNorm",
+    {
+        "data": uniform(2, 3, 4, dtype="float64"),
+        "gamma": uniform(3, dtype="float64"),
+        "beta": uniform(3, dtype="float64"),
+    },
+)
 for mode in ("instance", "channel", "spatial"):
-    case(f"L2Normalization-{mode}", "L2Normalization", {"data": U(2, 3, 2, 2)}, mode=mode)
-    case(f"L2Normalization-{mode}-eps", "L2Normalization", {"data": U(2, 3, 2)}, mode=mode, eps=0.5)
-    case(f"L2Normalization-{mode}-2d", "L2Normalization", {"data": U(2, 3)}, mode=mode)
-    case(f"L2Normalization-{mode}-zeros", "L2Normalization", {"data": V(0, 0, 0, 0, 3, 4, 0, 0, shape=(2, 2, 2))}, mode=mode)
-case("L2Normalization-default", "L2Normalization", {"data": U(2, 3)})
-case("LRN", "LRN", {"data": U(2, 5, 2, 2)}, nsize=3)
-case("LRN-wide", "LRN", {"data": U(1, 6, 2, 2)}, nsize=5, alpha=0.1, beta=0.5, knorm=1)
-case("LRN-one", "LRN", {"data": U(1, 4, 2, 2)}, nsize=1, alpha=0.2)
-case("LRN-even", "LRN", {"data": U(1, 4, 2, 2)}, nsize=2, alpha=0.2)
-case("LRN-inference", "LRN", {"data": U(2, 5, 2, 2)}, train=False, nsize=3)
-case("UpSampling", "UpSampling", {"arg0": U(1, 2, 2, 3)}, scale=2, sample_type="nearest")
-case("UpSampling-3", "UpSampling", {"arg0": U(2, 1, 2, 2)}, scale=3, sample_type="nearest")
-case("UpSampling-concat", "UpSampling", {"arg0": U(1, 2, 4, 4), "arg1": U(1, 1, 2, 2)}, scale=2, sample_type="nearest", multi_input_mode="concat")
-case("UpSampling-sum", "UpSampling", {"arg0": U(1, 2, 4, 4), "arg1": U(1, 2, 2, 2)}, scale=2, sample_type="nearest", multi_input_mode="sum")
-case("UpSampling-float64", "UpSampling", {"arg0": U(1, 2, 2, 3, dtype="float64")}, scale=2, sample_type="nearest")
-case("UpSampling-bilinear", "UpSampling", {"arg0": U(1, 2, 3, 3), "arg1": U(2, 1, 4, 4)}, scale=2, sample_type="bilinear", num_filter=2)
-case("Crop-offset", "Crop", {"arg0": U(1, 2, 5, 6)}, num_args=1, offset=(1, 2), h_w=(3, 3))
-case("Crop-center", "Crop", {"arg0": U(1, 2, 5, 6)}, num_args=1, h_w=(3, 3), center_crop=True)
-case("Crop-like", "Crop", {"arg0": U(1, 2, 5, 6), "arg1": U(1, 3, 3, 4)}, num_args=2)
-case("Crop-like-offset", "Crop", {"arg0": U(1, 2, 5, 6), "arg1": U(1, 3, 3, 4)}, num_args=2, offset=(1, 1))
-case("Crop-like-center", "Crop", {"arg0": U(1, 2, 5, 6), "arg1": U(1, 3, 3, 4)}, num_args=2, center_crop=True)
-case("Crop-too-large", "Crop", {"arg0": U(1, 2, 5, 6)}, num_args=1, h_w=(6, 3))
-case("Dropout-inference", "Dropout", {"data": U(3, 4)}, train=False)
-case("Dropout-inference-p", "Dropout", {"data": U(3, 4)}, train=False, p=0.9, mode="training")
-case("Dropout-p0", "Dropout", {"data": U(3, 4)}, p=0)
-case("Dropout-p0-always", "Dropout", {"data": U(3, 4)}, train=False, p=0, mode="always")
-case("Dropout-p0-axes", "Dropout", {"data": U(3, 4)}, p=0, axes=(1,))
-case("Dropout-float64", "Dropout", {"data": U(3, 4, dtype="float64")}, train=False)
-case("Dropout-float16", "Dropout", {"data": U(3, 4, dtype="float16")}, train=False)
-case("Dropout-int32", "Dropout", {"data": I(3, 4, dtype="int32")}, train=False)
-case("Dropout-p2", "Dropout", {"data": U(3, 4)}, train=False, p=2)
-case("Dropout-p1-inference", "Dropout", {"data": U(3, 4)}, train=False, p=1)
-case("Dropout-negative", "Dropout", {"data": U(3, 4)}, train=False, p=-0.1)
+    case(f"L2Normalization-{mode}", "L2Normalization", {"data": uniform(2, 3, 2, 2)}, mode=mode)
+    case(f"L2Normalization-{mode}-eps", "L2Normalization", {"data": uniform(2, 3, 2)}, mode=mode, eps=0.5)
+    case(f"L2Normalization-{mode}-2d", "L2Normalization", {"data": uniform(2, 3)}, mode=mode)
+    case(
+        f"L2Normalization-{mode}-zeros",
+        "L2Normalization",
+        {"data": given(0, 0, 0, 0, 3, 4, 0, 0, shape=(2, 2, 2))},
+        mode=mode,
+    )
+case("L2Normalization-default", "L2Normalization", {"data": uniform(2, 3)})
+case("LRN", "LRN", {"data": uniform(2, 5, 2, 2)}, nsize=3)
+case("LRN-wide", "LRN", {"data": uniform(1, 6, 2, 2)}, nsize=5, alpha=0.1, beta=0.5, knorm=1)
+case("LRN-one", "LRN", {"data": uniform(1, 4, 2, 2)}, nsize=1, alpha=0.2)
+case("LRN-even", "LRN", {"data": uniform(1, 4, 2, 2)}, nsize=2, alpha=0.2)
+case("LRN-inference", "LRN", {"data": uniform(2, 5, 2, 2)}, train=False, nsize=3)
+case("UpSampling", "UpSampling", {"arg0": uniform(1, 2, 2, 3)}, scale=2, sample_type="nearest")
+case("UpSampling-3", "UpSampling", {"arg0": uniform(2, 1, 2, 2)}, scale=3, sample_type="nearest")
+case(
+    "UpSampling-concat",
+    "UpSampling",
+    {"arg0": uniform(1, 2, 4, 4), "arg1": uniform(1, 1, 2, 2)},
+    scale=2,
+    sample_type="nearest",
+    multi_input_mode="concat",
+)
+case(
+    "UpSampling-sum",
+    "UpSampling",
+    {"arg0": uniform(1, 2, 4, 4), "arg1": uniform(1, 2, 2, 2)},
+    scale=2,
+    sample_type="nearest",
+    multi_input_mode="sum",
+)
+case("UpSampling-float64", "UpSampling", {"arg0": uniform(1, 2, 2, 3, dtype="float64")}, scale=2, sample_type="nearest")
+case(
+    "UpSampling-bilinear",
+    "UpSampling",
+    {"arg0": uniform(1, 2, 3, 3), "arg1": uniform(2, 1, 4, 4)},
+    scale=2,
+    sample_type="bilinear",
+    num_filter=2,
+)
+case("Crop-offset", "Crop", {"arg0": uniform(1, 2, 5, 6)}, num_args=1, offset=(1, 2), h_w=(3, 3))
+case("Crop-center", "Crop", {"arg0": uniform(1, 2, 5, 6)}, num_args=1, h_w=(3, 3), center_crop=True)
+case("Crop-like", "Crop", {"arg0": uniform(1, 2, 5, 6), "arg1": uniform(1, 3, 3, 4)}, num_args=2)
+case("Crop-like-offset", "Crop", {"arg0": uniform(1, 2, 5, 6), "arg1": uniform(1, 3, 3, 4)}, num_args=2, offset=(1, 1))
+case(
+    "Crop-like-center", "Crop", {"arg0": uniform(1, 2, 5, 6), "arg1": uniform(1, 3, 3, 4)}, num_args=2, center_crop=True
+)
+case("Crop-too-large", "Crop", {"arg0": uniform(1, 2, 5, 6)}, num_args=1, h_w=(6, 3))
+case("Dropout-inference", "Dropout", {"data": uniform(3, 4)}, train=False)
+case("Dropout-inference-p", "Dropout", {"data": uniform(3, 4)}, train=False, p=0.9, mode="training")
+case("Dropout-p0", "Dropout", {"data": uniform(3, 4)}, p=0)
+case("Dropout-p0-always", "Dropout", {"data": uniform(3, 4)}, train=False, p=0, mode="always")
+case("Dropout-p0-axes", "Dropout", {"data": uniform(3, 4)}, p=0, axes=(1,))
+case("Dropout-float64", "Dropout", {"data": uniform(3, 4, dtype="float64")}, train=False)
+case("Dropout-float16", "Dropout", {"data": uniform(3, 4, dtype="float16")}, train=False)
+case("Dropout-int32", "Dropout", {"data": whole(3, 4, dtype="int32")}, train=False)
+case("Dropout-p2", "Dropout", {"data": uniform(3, 4)}, train=False, p=2)
+case("Dropout-p1-inference", "Dropout", {"data": uniform(3, 4)}, train=False, p=1)
+case("Dropout-negative", "Dropout", {"data": uniform(3, 4)}, train=False, p=-0.1)
 for name in ("softmax", "log_softmax", "softmin"):
-    case(f"{name}", name, {"data": U(3, 4, low=-3, high=3)})
+    case(f"{name}", name, {"data": uniform(3, 4, low=-3, high=3)})
     for axis in (0, 1, 2, -1, -2):
-        case(f"{name}-axis-{axis}", name, {"data": U(2, 3, 4, low=-3, high=3)}, axis=axis)
-    case(f"{name}-1d", name, {"data": U(5)})
-    case(f"{name}-one", name, {"data": U(3, 1)})
-    case(f"{name}-temperature", name, {"data": U(3, 4, low=-3, high=3)}, temperature=2.5)
-    case(f"{name}-temperature-none", name, {"data": U(3, 4)}, temperature=None)
-    case(f"{name}-temperature-small", name, {"data": U(3, 4)}, temperature=0.1, axis=0)
-    case(f"{name}-large", name, {"data": V(1000, 0, -1000, 500, 500, 88, shape=(2, 3))})
-    case(f"{name}-inf", name, {"data": V(INF, 0, 1, -INF, 0, 1, -INF, -INF, -INF, NAN, 0, 1, shape=(4, 3))})
-    case(f"{name}-bad-axis", name, {"data": U(3, 4)}, axis=2)
+        case(f"{name}-axis-{axis}", name, {"data": uniform(2, 3, 4, low=-3, high=3)}, axis=axis)
+    case(f"{name}-1d", name, {"data": uniform(5)})
+    case(f"{name}-one", name, {"data": uniform(3, 1)})
+    case(f"{name}-temperature", name, {"data": uniform(3, 4, low=-3, high=3)}, temperature=2.5)
+    case(f"{name}-temperature-none", name, {"data": uniform(3, 4)}, temperature=None)
+    case(f"{name}-temperature-small", name, {"data": uniform(3, 4)}, temperature=0.1, axis=0)
+    case(f"{name}-large", name, {"data": given(1000, 0, -1000, 500, 500, 88, shape=(2, 3))})
+    case(f"{name}-inf", name, {"data": given(INF, 0, 1, -INF, 0, 1, -INF, -INF, -INF, NAN, 0, 1, shape=(4, 3))})
+    case(f"{name}-bad-axis", name, {"data": uniform(3, 4)}, axis=2)
     for dtype in ("float64", "float16", "int32"):
-        case(f"{name}-of-{dtype}", name, {"data": I(2, 3, dtype=dtype)})
+        case(f"{name}-of-{dtype}", name, {"data": whole(2, 3, dtype=dtype)})
     for dtype in FLOATS:
-        case(f"{name}-dtype-{dtype}", name, {"data": U(2, 3)}, dtype=dtype)
-        case(f"{name}-half-to-{dtype}", name, {"data": U(2, 3, dtype="float16")}, dtype=dtype)
+        case(f"{name}-dtype-{dtype}", name, {"data": uniform(2, 3)}, dtype=dtype)
+        case(f"{name}-half-to-{dtype}", name, {"data": uniform(2, 3, dtype="float16")}, dtype=dtype)
 for dtype in ("int32", "int64", "float32", "float64", "uint8"):
-    case(f"softmax-length-{dtype}", "softmax", {"data": U(3, 4), "length": V(2, 4, 1, dtype=dtype)}, use_length=True)
-case("softmax-length-axis1", "softmax", {"data": U(2, 3, 4), "length": I(2, 4, low=1, high=4, dtype="int32")}, use_length=True, axis=1)
-case("softmax-length-axis0", "softmax", {"data": U(3, 4), "length": V(1, 2, 3, 3, dtype="int32")}, use_length=True, axis=0)
-case("softmax-length-zero", "softmax", {"data": U(2, 3), "length": V(0, 3, dtype="int32")}, use_length=True)
-case("softmax-length-too-long", "softmax", {"data": U(2, 3), "length": V(3, 3, dtype="int32")}, use_length=True)
-case("softmax-length-temperature", "softmax", {"data": U(2, 3), "length": V(2, 1, dtype="int32")}, use_length=True, temperature=2.0)
-case("softmax-length-mismatch", "softmax", {"data": U(2, 3), "length": V(2, 1, 1, dtype="int32")}, use_length=True)
-case("SoftmaxActivation", "SoftmaxActivation", {"data": U(3, 4)})
-case("SoftmaxActivation-4d", "SoftmaxActivation", {"data": U(2, 3, 2, 2)})
-case("SoftmaxActivation-channel", "SoftmaxActivation", {"data": U(2, 3, 2, 2)}, mode="channel")
-case("SoftmaxActivation-channel-3d", "SoftmaxActivation", {"data": U(2, 3, 2)}, mode="channel")
-case("SoftmaxActivation-channel-2d", "SoftmaxActivation", {"data": U(2, 3)}, mode="channel")
-case("SoftmaxActivation-instance", "SoftmaxActivation", {"data": U(2, 3, 2)}, mode="instance")
+    case(
+        f"softmax-length-{dtype}",
+        "softmax",
+        {"data": uniform(3, 4), "length": given(2, 4, 1, dtype=dtype)},
+        use_length=True,
+    )
+case(
+    "softmax-length-axis1",
+    "softmax",
+    {"data": uniform(2, 3, 4), "length": whole(2, 4, low=1, high=4, dtype="int32")},
+    use_length=True,
+    axis=1,
+)
+case(
+    "softmax-length-axis0",
+    "softmax",
+    {"data": uniform(3, 4), "length": given(1, 2, 3, 3, dtype="int32")},
+    use_length=True,
+    axis=0,
+)
+case("softmax-length-zero", "softmax", {"data": uniform(2, 3), "length": given(0, 3, dtype="int32")}, use_length=True)
+case(
+    "softmax-length-too-long", "softmax", {"data": uniform(2, 3), "length": given(3, 3, dtype="int32")}, use_length=True
+)
+case(
+    "softmax-length-temperature",
+    "softmax",
+    {"data": uniform(2, 3), "length": given(2, 1, dtype="int32")},
+    use_length=True,
+    temperature=2.0,
+)
+case(
+    "softmax-length-mismatch",
+    "softmax",
+    {"data": uniform(2, 3), "length": given(2, 1, 1, dtype="int32")},
+    use_length=True,
+)
+case("SoftmaxActivation", "SoftmaxActivation", {"data": uniform(3, 4)})
+case("SoftmaxActivation-4d", "SoftmaxActivation", {"data": uniform(2, 3, 2, 2)})
+case("SoftmaxActivation-channel", "SoftmaxActivation", {"data": uniform(2, 3, 2, 2)}, mode="channel")
+case("SoftmaxActivation-channel-3d", "SoftmaxActivation", {"data": uniform(2, 3, 2)}, mode="channel")
+case("SoftmaxActivation-channel-2d", "SoftmaxActivation", {"data": uniform(2, 3)}, mode="channel")
+case("SoftmaxActivation-instance", "SoftmaxActivation", {"data": uniform(2, 3, 2)}, mode="instance")
 
-# ---- losses (without the defects listed in README.md) ------------------------------------------------------------------
+# ---- losses (without the defects listed in README.md) --------------------------------------------------------------
 
-FLAT = {"data": U(4, 5, low=-2, high=2), "label": V(0, 4, 1, 2)}
+FLAT = {"data": uniform(4, 5, low=-2, high=2), "label": given(0, 4, 1, 2)}
 case("SoftmaxOutput", "SoftmaxOutput", FLAT)
 case("SoftmaxOutput-inference", "SoftmaxOutput", FLAT, train=False)
 case("SoftmaxOutput-alias", "Softmax", FLAT)
 case("SoftmaxOutput-scale", "SoftmaxOutput", FLAT, grad_scale=2.5)
 case("SoftmaxOutput-smooth", "SoftmaxOutput", FLAT, smooth_alpha=0.1)
-case("SoftmaxOutput-3d", "SoftmaxOutput", {"data": U(2, 3, 4), "label": I(2, 3, high=4)})
-case("SoftmaxOutput-4d", "SoftmaxOutput", {"data": U(2, 3, 2, 2), "label": I(2, 3, 2, high=2)})
-case("SoftmaxOutput-3d-batch-label", "SoftmaxOutput", {"data": U(2, 3, 4), "label": V(0, 11)})
-case("SoftmaxOutput-outside", "SoftmaxOutput", {"data": U(4, 3), "label": V(-1, 3, 1.9, -0.5)})
-case("SoftmaxOutput-large", "SoftmaxOutput", {"data": V(1000, 0, -1000, 500, 500, 88, shape=(2, 3)), "label": V(0, 1)})
-case("SoftmaxOutput-same-shape", "SoftmaxOutput", {"data": U(4, 5), "label": U(4, 5, low=0)}, normalization="batch", use_ignore=True, smooth_alpha=0.1)
-case("SoftmaxOutput-same-shape-scale", "SoftmaxOutput", {"data": U(4, 5), "label": U(4, 5, low=0)}, grad_scale=0.5)
-case("SoftmaxOutput-wrong-label", "SoftmaxOutput", {"data": U(4, 5), "label": U(3, low=0)})
+case("SoftmaxOutput-3d", "SoftmaxOutput", {"data": uniform(2, 3, 4), "label": whole(2, 3, high=4)})
+case("SoftmaxOutput-4d", "SoftmaxOutput", {"data": uniform(2, 3, 2, 2), "label": whole(2, 3, 2, high=2)})
+case("SoftmaxOutput-3d-batch-label", "SoftmaxOutput", {"data": uniform(2, 3, 4), "label": given(0, 11)})
+case("SoftmaxOutput-outside", "SoftmaxOutput", {"data": uniform(4, 3), "label": given(-1, 3, 1.9, -0.5)})
+case(
+    "SoftmaxOutput-large",
+    "SoftmaxOutput",
+    {"data": given(1000, 0, -1000, 500, 500, 88, shape=(2, 3)), "label": given(0, 1)},
+)
+case(
+    "SoftmaxOutput-same-shape",
+    "SoftmaxOutput",
+    {"data": uniform(4, 5), "label": uniform(4, 5, low=0)},
+    normalization="batch",
+    use_ignore=True,
+    smooth_alpha=0.1,
+)
+case(
+    "SoftmaxOutput-same-shape-scale",
+    "SoftmaxOutput",
+    {"data": uniform(4, 5), "label": uniform(4, 5, low=0)},
+    grad_scale=0.5,
+)
+case("SoftmaxOutput-wrong-label", "SoftmaxOutput", {"data": uniform(4, 5), "label": uniform(3, low=0)})
 for dtype in ("float64", "float16"):
-    case(f"SoftmaxOutput-{dtype}", "SoftmaxOutput", {"data": U(4, 5, dtype=dtype), "label": V(0, 4, 1, 2, dtype=dtype)})
-    case(f"SoftmaxOutput-{dtype}-data", "SoftmaxOutput", {"data": U(4, 5, dtype=dtype), "label": V(0, 4, 1, 2)})
-case("SoftmaxOutput-int-label", "SoftmaxOutput", {"data": U(4, 5), "label": V(0, 4, 1, 2, dtype="int32")})
+    case(
+        f"SoftmaxOutput-{dtype}",
+        "SoftmaxOutput",
+        {"data": uniform(4, 5, dtype=dtype), "label": given(0, 4, 1, 2, dtype=dtype)},
+    )
+    case(
+        f"SoftmaxOutput-{dtype}-data", "SoftmaxOutput", {"data": uniform(4, 5, dtype=dtype), "label": given(0, 4, 1, 2)}
+    )
+case("SoftmaxOutput-int-label", "SoftmaxOutput", {"data": uniform(4, 5), "label": given(0, 4, 1, 2, dtype="int32")})
 for normalization in ("null", "batch", "valid"):
     for use_ignore in (False, True):
         tag = f"{normalization}-{use_ignore:d}"
         more = {"normalization": normalization, "use_ignore": use_ignore, "ignore_label": 1.0, "grad_scale": 1.5}
         case(f"SoftmaxOutput-flat-{tag}", "SoftmaxOutput", FLAT, **more)
         case(f"SoftmaxOutput-flat-smooth-{tag}", "SoftmaxOutput", FLAT, smooth_alpha=0.1, **more)
-        case(f"SoftmaxOutput-all-ignored-{tag}", "SoftmaxOutput", {"data": U(2, 3), "label": V(1, 1)}, **more)
-        case(f"SoftmaxOutput-multi-{tag}", "SoftmaxOutput", {"data": U(2, 3, 4), "label": I(2, 4, high=3)}, multi_output=True, **more)
-        case(f"SoftmaxOutput-multi-4d-{tag}", "SoftmaxOutput", {"data": U(2, 3, 2, 2), "label": I(2, 4, high=3)}, multi_output=True, **more)
-        case(f"SoftmaxOutput-multi-4d-label-{tag}", "SoftmaxOutput", {"data": U(2, 3, 2, 2), "label": I(2, 2, 2, high=3)}, multi_output=True, **more)
-        case(f"SoftmaxOutput-multi-one-{tag}", "SoftmaxOutput", {"data": U(2, 3, 4), "label": I(2, 1, 4, high=3)}, multi_output=True, **more)
-        case(f"SoftmaxOutput-preserve-{tag}", "SoftmaxOutput", {"data": U(2, 3, 4), "label": I(2, 3, high=4)}, preserve_shape=True, **more)
-        case(f"SoftmaxOutput-preserve-smooth-{tag}", "SoftmaxOutput", {"data": U(2, 3, 4), "label": I(2, 3, high=4)}, preserve_shape=True, smooth_alpha=0.2, **more)
-case("SoftmaxOutput-default-ignore", "SoftmaxOutput", {"data": U(3, 4), "label": V(-1, 2, -1)}, use_ignore=True, normalization="valid")
-case("SoftmaxOutput-multi-smooth", "SoftmaxOutput", {"data": U(2, 3, 4), "label": I(2, 4, high=3)}, multi_output=True, smooth_alpha=0.2)
+        case(f"SoftmaxOutput-all-ignored-{tag}", "SoftmaxOutput", {"data": uniform(2, 3), "label": given(1, 1)}, **more)
+        case(
+            f"SoftmaxOutput-multi-{tag}",
+            "SoftmaxOutput",
+            {"data": uniform(2, 3, 4), "label": whole(2, 4, high=3)},
+            multi_output=True,
+            **more,
+        )
+        case(
+            f"SoftmaxOutput-multi-4d-{tag}",
+            "SoftmaxOutput",
+            {"data": uniform(2, 3, 2, 2), "label": whole(2, 4, high=3)},
+            multi_output=True,
+            **more,
+        )
+        case(
+            f"SoftmaxOutput-multi-4d-label-{tag}",
+            "SoftmaxOutput",
+            {"data": uniform(2, 3, 2, 2), "label": whole(2, 2, 2, high=3)},
+            multi_output=True,
+            **more,
+        )
+        case(
+            f"SoftmaxOutput-multi-one-{tag}",
+            "SoftmaxOutput",
+            {"data": uniform(2, 3, 4), "label": whole(2, 1, 4, high=3)},
+            multi_output=True,
+            **more,
+        )
+        case(
+            f"SoftmaxOutput-preserve-{tag}",
+            "SoftmaxOutput",
+            {"data": uniform(2, 3, 4), "label": whole(2, 3, high=4)},
+            preserve_shape=True,
+            **more,
+        )
+        case(
+            f"SoftmaxOutput-preserve-smooth-{tag}",
+            "SoftmaxOutput",
+            {"data": uniform(2, 3, 4), "label": whole(2, 3, high=4)},
+            preserve_shape=True,
+            smooth_alpha=0.2,
+            **more,
+        )
+case(
+    "SoftmaxOutput-default-ignore",
+    "SoftmaxOutput",
+    {"data": uniform(3, 4), "label": given(-1, 2, -1)},
+    use_ignore=True,
+    normalization="valid",
+)
+case(
+    "SoftmaxOutput-multi-smooth",
+    "SoftmaxOutput",
+    {"data": uniform(2, 3, 4), "label": whole(2, 4, high=3)},
+    multi_output=True,
+    smooth_alpha=0.2,
+)
 for name in ("LinearRegressionOutput", "LogisticRegressionOutput", "MAERegressionOutput"):
-    case(f"{name}", name, {"data": U(4, 3), "label": U(4, 3)})
-    case(f"{name}-inference", name, {"data": U(4, 3), "label": U(4, 3)}, train=False)
-    case(f"{name}-column", name, {"data": U(4, 1), "label": U(4)})
-    case(f"{name}-column-2d", name, {"data": U(4, 1), "label": U(4, 1)})
-    case(f"{name}-1d", name, {"data": U(4), "label": U(4)})
-    case(f"{name}-3d", name, {"data": U(2, 3, 2), "label": U(2, 3, 2)})
-    case(f"{name}-other-shape", name, {"data": U(2, 3, 2), "label": U(2, 6)})
-    case(f"{name}-scale", name, {"data": U(4, 3), "label": U(4, 3)}, grad_scale=0.25)
-    case(f"{name}-ties", name, {"data": I(3, 3, low=-1, high=2), "label": I(3, 3, low=-1, high=2)})
-    case(f"{name}-special", name, {"data": V(NAN, INF, -INF, 0, 100, -100), "label": V(0, 0, 0, NAN, 1, 1)})
-    case(f"{name}-mismatch", name, {"data": U(4, 3), "label": U(3, 4)})
-    case(f"{name}-float64", name, {"data": U(4, 3, dtype="float64"), "label": U(4, 3, dtype="float64")})
-    case(f"{name}-float16", name, {"data": U(4, 3, dtype="float16"), "label": U(4, 3, dtype="float16")})
-    case(f"{name}-mixed", name, {"data": U(4, 3, dtype="float64"), "label": U(4, 3)})
+    case(f"{name}", name, {"data": uniform(4, 3), "label": uniform(4, 3)})
+    case(f"{name}-inference", name, {"data": uniform(4, 3), "label": uniform(4, 3)}, train=False)
+    case(f"{name}-column", name, {"data": uniform(4, 1), "label": uniform(4)})
+    case(f"{name}-column-2d", name, {"data": uniform(4, 1), "label": uniform(4, 1)})
+    case(f"{name}-1d", name, {"data": uniform(4), "label": uniform(4)})
+    case(f"{name}-3d", name, {"data": uniform(2, 3, 2), "label": uniform(2, 3, 2)})
+    case(f"{name}-other-shape", name, {"data": uniform(2, 3, 2), "label": uniform(2, 6)})
+    case(f"{name}-scale", name, {"data": uniform(4, 3), "label": uniform(4, 3)}, grad_scale=0.25)
+    case(f"{name}-ties", name, {"data": whole(3, 3, low=-1, high=2), "label": whole(3, 3, low=-1, high=2)})
+    case(f"{name}-special", name, {"data": given(NAN, INF, -INF, 0, 100, -100), "label": given(0, 0, 0, NAN, 1, 1)})
+    case(f"{name}-mismatch", name, {"data": uniform(4, 3), "label": uniform(3, 4)})
+    case(f"{name}-float64", name, {"data": uniform(4, 3, dtype="float64"), "label": uniform(4, 3, dtype="float64")})
+    case(f"{name}-float16", name, {"data": uniform(4, 3, dtype="float16"), "label": uniform(4, 3, dtype="float16")})
+    case(f"{name}-mixed", name, {"data": uniform(4, 3, dtype="float64"), "label": uniform(4, 3)})
 for normalization in ("null", "batch", "valid"):
-    case(f"MakeLoss-{normalization}", "MakeLoss", {"data": U(4, 3)}, normalization=normalization)
-    case(f"MakeLoss-{normalization}-scale", "MakeLoss", {"data": U(4, 3)}, normalization=normalization, grad_scale=0.3)
-    case(f"MakeLoss-{normalization}-thresh", "MakeLoss", {"data": U(4, 3)}, normalization=normalization, valid_thresh=0.5)
-    case(f"MakeLoss-{normalization}-none-valid", "MakeLoss", {"data": U(4, 3)}, normalization=normalization, valid_thresh=9)
-case("MakeLoss", "MakeLoss", {"data": U(4, 3)})
-case("MakeLoss-float64", "MakeLoss", {"data": U(4, 3, dtype="float64")})
-case("softmax_cross_entropy", "softmax_cross_entropy", {"data": U(3, 4), "label": V(0, 3, 1)})
+    case(f"MakeLoss-{normalization}", "MakeLoss", {"data": uniform(4, 3)}, normalization=normalization)
+    case(
+        f"MakeLoss-{normalization}-scale",
+        "MakeLoss",
+        {"data": uniform(4, 3)},
+        normalization=normalization,
+        grad_scale=0.3,
+    )
+    case(
+        f"MakeLoss-{normalization}-thresh",
+        "MakeLoss",
+        {"data": uniform(4, 3)},
+        normalization=normalization,
+        valid_thresh=0.5,
+    )
+    case(
+        f"MakeLoss-{normalization}-none-valid",
+        "MakeLoss",
+        {"data": uniform(4, 3)},
+        normalization=normalization,
+        valid_thresh=9,
+    )
+case("MakeLoss", "MakeLoss", {"data": uniform(4, 3)})
+case("MakeLoss-float64", "MakeLoss", {"data": uniform(4, 3, dtype="float64")})
+case("softmax_cross_entropy", "softmax_cross_entropy", {"data": uniform(3, 4), "label": given(0, 3, 1)})
 for use_linear in (False, True):
-    case(f"SVMOutput-{use_linear}", "SVMOutput", {"data": U(4, 3, low=-2, high=2), "label": V(0, 2, 1, 2)}, use_linear=use_linear)
-    case(f"SVMOutput-{use_linear}-margin", "SVMOutput", {"data": U(4, 3, low=-2, high=2), "label": V(0, 2, 1, 2)}, use_linear=use_linear, margin=0.3, regularization_coefficient=0.7)
+    case(
+        f"SVMOutput-{use_linear}",
+        "SVMOutput",
+        {"data": uniform(4, 3, low=-2, high=2), "label": given(0, 2, 1, 2)},
+        use_linear=use_linear,
+    )
+    case(
+        f"SVMOutput-{use_linear}-margin",
+        "SVMOutput",
+        {"data": uniform(4, 3, low=-2, high=2), "label": given(0, 2, 1, 2)},
+        use_linear=use_linear,
+        margin=0.3,
+        regularization_coefficient=0.7,
+    )
 
-# ---- creation -------------------------------------------------------------------------------------------------------
+# ---- creation ------------------------------------------------------------------------------------------------------
 
 for name in ("_zeros", "_ones"):
     case(f"{name}", name, shape=(2, 3))

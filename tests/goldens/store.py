@@ -1,10 +1,11 @@
 """Reading and writing of golden arrays: a text index and one flat array per dtype.
 
-An index (``NAME.json``) names every array by a reference ``[dtype, start, shape]``; the numbers lie one after the other in
-the member ``dtype`` of ``NAME.npz``. Thousands of tiny arrays cost almost nothing this way, and equal arrays are kept once.
+An index (``NAME.json``) names every array by a reference ``[dtype, start, shape]``; the numbers lie one after the other
+in the member ``dtype`` of ``NAME.npz``. Thousands of tiny arrays cost almost nothing this way, and equal arrays are
+kept once.
 
-This module knows only NumPy, so it works in the environment that makes the numbers and in the one that checks them. What
-the numbers mean belongs to the scripts beside it.
+This module knows only NumPy, so it works in the environment that makes the numbers and in the one that checks them.
+What the numbers mean belongs to the scripts beside it.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class Goldens:
         return self.members[dtype][start : start + math.prod(shape)].reshape(shape).copy()
 
     def arrays(self, case: str) -> dict[str, np.ndarray]:
-        """Return all arrays of a case of ``operators`` by role (``in.data``, ``out.0``, ``head.0``, ``grad.data``, ...)."""
+        """Return all arrays of a case of ``operators`` by role (``in.data``, ``out.0``, ``grad.data``, ...)."""
         return {role: self.array(ref) for role, ref in self.cases[case]["arrays"].items()}
 
     def decode(self, value: Any) -> Any:
