@@ -18,7 +18,7 @@ __all__ = ["View", "renews"]
 
 def renews(cls: type[Op]) -> bool:
     """Return whether an operator may renew some of its inputs; most never do, and need not be asked."""
-    return cls.mutated is not Op.mutated or any([i.mutates for i in cls.inputs])
+    return cls.mutated is not Op.mutated or any(i.mutates for i in cls.inputs)
 
 
 class View:
