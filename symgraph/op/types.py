@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import numpy as np
 
-__all__ = ["Bounds", "DTypeName", "Double", "Floats", "ParamType", "Shape", "type_of"]
+__all__ = ["Bounds", "DTypeName", "Double", "FloatDType", "Floats", "NumberDType", "ParamType", "Shape", "type_of"]
 
 #: A tuple of integers: a shape, a kernel size, a list of axes.
 Shape = tuple[int, ...]
@@ -24,8 +24,13 @@ Bounds = tuple[int | None, ...]
 Floats = tuple[float, ...]
 #: A 64-bit float. A plain ``float`` field is 32 bits wide, as in MXNet.
 Double = Annotated[float, "double"]
-#: The name of an element type, such as ``"float32"``.
+#: The name of an element type, such as ``"float32"``. An annotation of this form with names after ``"dtype"`` allows
+#: just those.
 DTypeName = Annotated[str, "dtype"]
+#: The name of an element type of numbers.
+NumberDType = Annotated[str, "dtype", "float16", "float32", "float64", "uint8", "int8", "int32", "int64"]
+#: The name of a floating point type.
+FloatDType = Annotated[str, "dtype", "float16", "float32", "float64"]
 
 
 class ParamType:
@@ -146,7 +151,9 @@ class EnumType(ParamType):
 
 class DTypeType(ParamType):
     label = "dtype"
-    choices = ("float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bool")
+
+    def __init__(self, choices: tuple[str, ...] = ()) -> None:
+        self.choices = choices or ("float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bool")
 
     def parse(self, value: Any) -> str:
         try:
@@ -224,7 +231,6 @@ def type_of(annotation: Any) -> ParamType | None:
         float: FloatType(),
         Double: FloatType(double=True),
         str: TextType(),
-        DTypeName: DTypeType(),
         Shape: TupleType(IntType(), "tuple of int"),
         Bounds: TupleType(OptionalType(IntType()), "tuple of int or None", bare=True),
         Floats: TupleType(FloatType(), "tuple of float"),
@@ -232,6 +238,8 @@ def type_of(annotation: Any) -> ParamType | None:
     origin = get_origin(annotation)
     if origin is Literal:
         return EnumType(get_args(annotation))
+    if origin is Annotated and annotation.__metadata__[0] == "dtype":
+        return DTypeType(annotation.__metadata__[1:])
     for known, param_type in simple.items():
         if annotation == known:
             return param_type

@@ -1,0 +1,10 @@
+"""The operators: one file a family. Importing the package registers them all.
+
+An operator belongs in the file of its family; a new family is a new file, named in the one list below.
+"""
+
+from symgraph.ops import (
+    elementwise,
+)
+
+__all__ = ["elementwise"]
