@@ -43,7 +43,7 @@ class Entry(NamedTuple):
     """
 
     node: Node
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # tuple.index is of no use here
     version: int = 0
 
     @property
@@ -69,9 +69,11 @@ class Node:
         ``file:line`` of the user's code that made it, or None.
     subgraphs
         Graph documents nested in the node, for control flow and fused operators of other systems.
+    version
+        How often the operators composed so far renew this variable; new entries of it take this version.
     """
 
-    __slots__ = ("__weakref__", "attrs", "created", "inputs", "name", "op", "subgraphs")
+    __slots__ = ("__weakref__", "attrs", "created", "inputs", "name", "op", "subgraphs", "version")
 
     def __init__(
         self,
@@ -85,6 +87,7 @@ class Node:
         self.op, self.name, self.inputs = op, name, tuple(inputs)
         self.attrs = attrs if attrs is not None else {}
         self.created, self.subgraphs = created, tuple(subgraphs)
+        self.version = 0
 
     @property
     def is_variable(self) -> bool:
