@@ -153,9 +153,9 @@ class _Reader:
             self.unpack("<Q", "the file's mark")
             self.unpack("<Q", "the reserved field")  # whatever is in it
             return
-        foreign = looks_like(start)
+        foreign = looks_like(start, "a parameter file")
         if foreign:
-            self.fail(f"{foreign}, not a parameter file", None)
+            self.fail(foreign, None)
         if struct.pack("<Q", _FILE).startswith(start):
             self.fail(f"needs bytes 0..8 for the file's mark, the file ends at {self.size}", None)
         self.fail(

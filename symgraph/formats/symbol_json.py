@@ -13,12 +13,12 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 from symgraph.errors import GraphFormatError, suggest
-from symgraph.formats import atomic
+from symgraph.formats import atomic, collector
 from symgraph.formats.foreign import looks_like
 from symgraph.formats.text import MAX_NAME, name_fault, shown, value_fault
 
@@ -182,7 +182,8 @@ def parse(text: str | bytes, *, limits: Limits = _LIMITS, source: str = "symbol 
     GraphFormatError
         If the text is malformed, with the place: line, column and byte, or node and input.
     """
-    return _Parser(limits, source).document(_decode(text, limits, source))
+    with collector.paused():
+        return _Parser(limits, source).document(_decode(text, limits, source))
 
 
 def _decode(text: str | bytes, limits: Limits, source: str) -> Any:
@@ -193,9 +194,9 @@ def _decode(text: str | bytes, limits: Limits, source: str) -> Any:
     if not text or text.isspace():
         _fail("the file holds only white space" if text else "the file is empty", source)
     if not start.lstrip().startswith(b"{"):
-        foreign = looks_like(start)
+        foreign = looks_like(start, "symbol JSON")
         if foreign:
-            _fail(f"{foreign}, not symbol JSON", source)
+            _fail(foreign, source)
     try:
         text = text if isinstance(text, str) else text.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -269,10 +270,7 @@ class _Parser:
         while waiting:
             raw, place, depth, owner = waiting.pop()
             if depth > self.limits.max_depth:
-                _fail(
-                    f"subgraphs are nested more than {self.limits.max_depth} deep (Limits.max_depth)",
-                    place,
-                )
+                _fail(f"subgraphs are nested more than {self.limits.max_depth} deep (Limits.max_depth)", place)
             graph, bodies = self.graph(raw, place)
             owner.append(graph)
             waiting += [(body, where, depth + 1, node.subgraphs) for node, body, where in reversed(bodies)]
@@ -443,7 +441,7 @@ class _Parser:
         if len(raw) != len(nodes) + 1:
             _fail(f"{len(nodes)} nodes need {len(nodes) + 1} numbers, but there are {len(raw)}; {remedy}", where)
         if raw[0] != 0 or raw[-1] > _MAX_INT:
-            _fail(f"it goes from {raw[0]} to {shown(raw[-1])}, not from 0; {remedy}", where)
+            _fail(f"it goes from {shown(raw[0])} to {shown(raw[-1])}, not up from 0; {remedy}", where)
         for index, node in enumerate(nodes):
             outputs = raw[index + 1] - raw[index]
             if outputs < 0 or (node.op == "null" and outputs != 1):
@@ -493,23 +491,23 @@ class _Parser:
             if state[start]:
                 continue
             state[start] = 1
-            path: list[tuple[int, Iterator[int]]] = [(start, _needs(nodes[start]))]
+            path: list[tuple[int, list[int]]] = [(start, _needs(nodes[start]))]
             while path:
                 index, needs = path[-1]
-                for need in needs:
-                    if state[need] == 0:
-                        state[need] = 1
-                        path.append((need, _needs(nodes[need])))
-                        break
-                    if state[need] == 1:
-                        on_path = [each for each, _ in path]
-                        cycle = [need, *reversed(on_path[on_path.index(need) :])]
-                        facts = _cycle_facts(cycle, nodes)
-                        _fail("the nodes form a cycle, each an input of the next", place, facts=facts)
-                else:
+                if not needs:
                     state[index] = 2
                     order.append(index)
                     path.pop()
+                    continue
+                need = needs.pop()
+                if state[need] == 0:
+                    state[need] = 1
+                    path.append((need, _needs(nodes[need])))
+                elif state[need] == 1:
+                    on_path = [each for each, _ in path]
+                    cycle = [need, *reversed(on_path[on_path.index(need) :])]
+                    facts = _cycle_facts(cycle, nodes)
+                    _fail("the nodes form a cycle, each an input of the next", place, facts=facts)
 
         new = [0] * len(nodes)
         for position, index in enumerate(order):
@@ -530,27 +528,21 @@ def _entry_fault(entry: Any, count: int) -> str | None:
     """Say what is wrong with an input or a head in a graph of `count` nodes; None if nothing is."""
     if type(entry) is not list or not 2 <= len(entry) <= 3:
         return f"{shown(entry)} is not [node, output] or [node, output, version]"
-    index = entry[0]
-    # One condition for the usual case: this runs for every edge.
-    if (
-        type(index) is int
-        and 0 <= index < count
-        and type(entry[1]) is int
-        and 0 <= entry[1] <= _MAX_INT
-        and (len(entry) == 2 or (type(entry[2]) is int and 0 <= entry[2] <= _MAX_INT))
-    ):
-        return None
-    if type(index) is not int or not 0 <= index < count:
+    index, output = entry[0], entry[1]
+    if not (type(index) is int and 0 <= index < count):
         return f"node index {shown(index)}; the graph has nodes 0 to {count - 1}"
-    for what, value in zip(("output index", "version"), entry[1:], strict=False):
-        if type(value) is not int or not 0 <= value <= _MAX_INT:
-            return f"{what} {shown(value)}; it is a whole number from 0 to {_MAX_INT}"
-    raise AssertionError(entry)
+    if not (type(output) is int and 0 <= output <= _MAX_INT):
+        return f"output index {shown(output)}; it is a whole number from 0 to {_MAX_INT}"
+    if len(entry) == 3 and not (type(entry[2]) is int and 0 <= entry[2] <= _MAX_INT):
+        return f"version {shown(entry[2])}; it is a whole number from 0 to {_MAX_INT}"
+    return None
 
 
-def _needs(node: NodeRecord) -> Iterator[int]:
-    yield from (index for index, _, _ in node.inputs)
-    yield from node.control_deps
+def _needs(node: NodeRecord) -> list[int]:
+    """Return the nodes that must come before `node`, the first one last."""
+    needs = node.control_deps[::-1]
+    needs += [index for index, _, _ in reversed(node.inputs)]
+    return needs
 
 
 def _cycle_facts(cycle: list[int], nodes: list[NodeRecord]) -> dict[str, str]:
