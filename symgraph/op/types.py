@@ -77,14 +77,11 @@ class IntType(ParamType):
         self.low, self.high = low, high
 
     def parse(self, value: Any) -> int:
-        if isinstance(value, (bool, np.bool_)):
-            number = int(value)
-        elif isinstance(value, (int, np.integer)):
+        # MXNet: True is no number, for its text, "True", is none.
+        if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
             number = int(value)
         elif isinstance(value, str) and _INT.fullmatch(value):
             number = int(value.strip().rstrip("L"))
-        elif isinstance(value, float) and value.is_integer():
-            raise ValueError("int")
         else:
             raise ValueError("int")
         if not self.low <= number <= self.high:
@@ -112,7 +109,7 @@ class FloatType(ParamType):
                 raise ValueError(self.label)
             lowered = value.strip().lower()
             number = float(lowered if lowered.endswith("inf") else lowered.removesuffix("f"))
-        elif isinstance(value, (int, float, np.integer, np.floating)):
+        elif isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
             number = float(value)
         else:
             raise ValueError(self.label)
@@ -121,9 +118,6 @@ class FloatType(ParamType):
         if abs(number) > 3.4028235677973366e38:
             raise ValueError("float within the range of 32 bits")
         return float(np.float32(number))
-
-    def text(self, value: Any) -> str:
-        return str(float(value)) if isinstance(value, np.floating) else str(value)
 
     def show(self, value: Any) -> str:
         return repr(value) if self.double else str(np.float32(value))
@@ -187,6 +181,17 @@ class TupleType(ParamType):
         if self.bare:
             return (self._parse_item(value),)
         raise ValueError(self.label)
+
+    def text(self, value: Any) -> str:
+        if isinstance(value, np.ndarray):
+            value = tuple(value.tolist())
+        if not isinstance(value, (list, tuple)):
+            return self.item.text(value)
+        # The text of each element, not its repr: NumPy's numbers would print as np.int64(3).
+        items = ", ".join([self.item.text(v) for v in value])
+        if isinstance(value, list):
+            return f"[{items}]"
+        return f"({items},)" if len(value) == 1 else f"({items})"
 
     def _parse_text(self, text: str) -> tuple[Any, ...]:
         if text[:1] in "([" and text[-1:] in ")]" and len(text) >= 2:
