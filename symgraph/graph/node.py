@@ -18,12 +18,19 @@ class Unknown:
     """Stands for an operator that is not registered, so that a file that uses it can be inspected.
 
     A graph that holds one can be printed and saved; to infer or bind it is an error that lists all of them.
+
+    Parameters
+    ----------
+    op_name
+        The name.
+    num_outputs
+        How many outputs it has, as far as the file tells.
     """
 
-    __slots__ = ("op_name",)
+    __slots__ = ("num_outputs", "op_name")
 
-    def __init__(self, op_name: str) -> None:
-        self.op_name = op_name
+    def __init__(self, op_name: str, num_outputs: int = 1) -> None:
+        self.op_name, self.num_outputs = op_name, num_outputs
 
     def __repr__(self) -> str:
         return f"{self.op_name}(unknown)"
@@ -102,17 +109,21 @@ class Node:
     @property
     def num_outputs(self) -> int:
         """Number of outputs, hidden ones included."""
-        return len(self.op.output_names()) if isinstance(self.op, Op) else 1
+        if self.op is None:
+            return 1
+        return len(self.op.output_names()) if isinstance(self.op, Op) else self.op.num_outputs
 
     @property
     def num_visible(self) -> int:
         """Number of outputs that a user sees."""
-        return self.op.num_visible() if isinstance(self.op, Op) else 1
+        return self.op.num_visible() if isinstance(self.op, Op) else self.num_outputs
 
     def output_name(self, index: int) -> str:
         """Return the name of an output: a variable's own name, or ``<node>_<output>``."""
+        if self.op is None:
+            return self.name
         if not isinstance(self.op, Op):
-            return self.name if self.op is None else f"{self.name}_output"
+            return f"{self.name}_output{'' if self.op.num_outputs == 1 else index}"
         return f"{self.name}_{self.op.output_names()[index]}"
 
     def __repr__(self) -> str:
