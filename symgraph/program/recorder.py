@@ -146,14 +146,21 @@ class Recorder(Namespace):
         self.program.equations.append(equation)
         return Recorded(self, equation.outputs[0])
 
-    def inline(self, program: Program, inputs: Sequence[Recorded], hypers: Sequence[Recorded]) -> list[Recorded]:
-        """Record the equations of another program on arrays of this one; returns its outputs."""
+    def inline(
+        self, program: Program, inputs: Sequence[Recorded], hypers: Sequence[Recorded], draws: int = 0
+    ) -> list[Recorded]:
+        """Record the equations of another program on arrays of this one; returns its outputs.
+
+        `draws` is added to the keys of random numbers, so that each use of the program draws its own.
+        """
         known = {id(v): x.value for v, x in zip(program.inputs, inputs, strict=True)}
         known |= {id(v): x.value for v, x in zip(program.hypers, hypers, strict=True)}
         append, origin = self.program.equations.append, self.origin
         for old in program.equations:
             equation = Equation.__new__(Equation)
             equation.primitive, equation.params, equation.origin = old.primitive, old.params, origin
+            if draws and "key" in old.params:
+                equation.params = {**old.params, "key": old.params["key"] + draws}
             equation.inputs = tuple([known[id(v)] if v.kind != "constant" else self._adopt(v) for v in old.inputs])
             outputs = []
             for v in old.outputs:

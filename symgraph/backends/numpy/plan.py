@@ -26,6 +26,7 @@ from symgraph.backends.numpy import threads
 from symgraph.backends.numpy.eager import xp
 from symgraph.backends.numpy.interrupts import shielded
 from symgraph.backends.numpy.kernels import KERNELS, Call, workspace_bytes
+from symgraph.errors import BindError
 from symgraph.program import Equation, Program, Value
 from symgraph.program.memory import ALIGNMENT, Buffer, Layout, Place, Step, array_at, plan_memory
 from symgraph.program.passes import PassRecord, optimize
@@ -90,11 +91,13 @@ class Plan:
         Values of the hyper-parameters.
     options
         What to leave out.
+    skip
+        Indices of outputs that need no array: the caller finds their values in a renewed input.
 
     Attributes
     ----------
     outputs
-        The array of each output; that of a stored one is the input's.
+        The array of each output; that of a stored one is the input's, that of a skipped one None.
     passes
         What each optimisation pass did.
     """
@@ -110,8 +113,10 @@ class Plan:
         first: Iterable[int] | None = None,
         hypers: Sequence[float] = (),
         options: Options | None = None,
+        skip: Iterable[int] = (),
     ) -> None:
         options = options or Options()
+        self._skip = frozenset(skip)
         targets = dict(targets or {})
         self.accumulate = frozenset(accumulate)
         switches = {"fuse", "memory"}
@@ -123,15 +128,33 @@ class Plan:
         results = self.program.outputs
         stored = {out: target for out, target in stores}
         pairs = [(results[o], self.program.inputs[i]) for o, i in stores]
-        kept = [v for k, v in enumerate(results) if k not in stored]
-        half = range(len(results)) if first is None else first
+        kept = [v for k, v in enumerate(results) if k not in stored and k not in self._skip]
+        half = [k for k in (range(len(results)) if first is None else first) if k not in self._skip]
         self.schedule: Schedule = schedule(
             self.program, [results[k] for k in half], pairs, fuse="fuse" not in options.off
         )
         self.layout: Layout = plan_memory(
             self.program, self.schedule.steps, pairs, kept, _workspace, share="memory" not in options.off
         )
+        self._refuse_late_reads(pairs)
         self._bind(arrays, stored, targets, hypers)
+
+    def _refuse_late_reads(self, stores: Sequence[tuple[Value, Value]]) -> None:
+        """Refuse a second half that reads an input which the first half has renewed."""
+        late = {id(e) for step in self.schedule.steps[self.schedule.second :] for e in step.equations}
+        places = self.layout.places
+        for (new, old), direct in zip(stores, self.layout.stored, strict=True):
+            target = places[id(old)].buffer
+            for step in self.layout.steps:
+                for equation in step.equations:
+                    if id(equation) not in late or direct:
+                        continue
+                    if any(id(v) in places and places[id(v)].buffer is target for v in equation.inputs):
+                        raise BindError(
+                            f"the gradients read {old.label!r}, which the forward half renews; bind the update apart "
+                            "from the gradients, or with grad_req='null'",
+                            where=equation.origin or None,
+                        )
 
     # -- binding --------------------------------------------------------------------------------------------------------
 
@@ -168,31 +191,30 @@ class Plan:
             self.calls.append(calls)
             parts[0 if t < bounds[0] else 1 if t < bounds[1] else 2].extend(calls)
         # New values of inputs that could not be computed in place, and outputs that are inputs or views.
-        self.outputs: list[Array] = []
+        self.outputs: list[Any] = []
         for (out, target), direct in zip(stored.items(), layout.stored, strict=True):
             if not direct:
                 parts[1].append((np.copyto, arrays[target], self.array(program.outputs[out])))
+        late = {id(v) for step in self.schedule.steps[self.schedule.second :] for e in step.equations for v in e.outputs}
         for k, v in enumerate(program.outputs):
+            if k in self._skip:
+                self.outputs.append(None)
+                continue
             if k in stored:
                 self.outputs.append(arrays[stored[k]])
                 continue
             array = self.array(v)
             target = targets.get(k)
             own = layout.places[id(v)].buffer.kind == "output" and claims[id(v)] == k
-            in_second = k in self._second_outputs(bounds)
-            half = parts[2] if in_second else parts[0]
-            if target is not None and k in self.accumulate:
-                half.append((np.add, target, array, target))
-                self.outputs.append(target)
-            elif target is not None and (not own or array.ctypes.data != target.ctypes.data):
-                half.append((np.copyto, target, array))
-                self.outputs.append(target)
-            elif target is not None or own:
-                self.outputs.append(array)
-            else:
-                copy = np.empty(v.shape, v.dtype)
-                half.append((np.copyto, copy, array))
-                self.outputs.append(copy)
+            # An input is copied before it can be renewed, a result after everything that computes it.
+            part = parts[2] if id(v) in late else parts[0] if _is_input(v) else parts[1]
+            if target is None:
+                target = array if own else np.empty(v.shape, v.dtype)
+            self.outputs.append(target)
+            if k in self.accumulate:
+                part.append((np.add, target, array, target))
+            elif not _same(target, array):
+                part.append((np.copyto, target, array))
         self._runs = [_runner(parts[0]), _runner(parts[1], whole=True), _runner(parts[2])]
         self._first = _runner([*parts[0], *parts[1]]) if _plain(parts[1]) else None
         self._context = contextvars.copy_context()
@@ -208,11 +230,6 @@ class Plan:
                 part_of[id(equation)] = part[t]
         left = [part_of[id(step.equations[0])] for step in self.layout.steps]
         return sum(p < 1 for p in left), sum(p < 2 for p in left)
-
-    def _second_outputs(self, bounds: tuple[int, int]) -> set[int]:
-        """Return the indices of the outputs that the second half computes."""
-        late = {id(v) for step in self.schedule.steps[self.schedule.second :] for e in step.equations for v in e.outputs}
-        return {k for k, v in enumerate(self.program.outputs) if id(v) in late}
 
     def array(self, value: Value) -> Array:
         """Return the array in which a value lies."""
@@ -255,8 +272,7 @@ class Plan:
         spread = {i: np.broadcast_to(x, shape) if x.shape != shape else x for i, x in outside.items()}
         merged, views = _merge_axes(shape, list(spread.values()))
         arrays = dict(zip(spread, views, strict=True))
-        itemsize = max(v.dtype.itemsize for e in step.equations for v in (*e.inputs, *e.outputs))
-        elements = BLOCK_BYTES // itemsize
+        elements = BLOCK_BYTES // _itemsize(step)
         blocks, block_shape = _blocks(merged, elements)
         workers = max(1, min(threads.worker_count(), len(blocks)))
         size = math.prod(block_shape)
@@ -265,11 +281,11 @@ class Plan:
         for w in range(workers):
             scratch = None
             if step.workspace is not None:
-                offset = step.workspace.offset + w * step.slots * _slot_bytes(size)
-                scratch = self.arena[offset : offset + step.slots * _slot_bytes(size)]
+                offset = step.workspace.offset + w * step.slots * _slot_bytes(step, size)
+                scratch = self.arena[offset : offset + step.slots * _slot_bytes(step, size)]
             mine = blocks[w * share : (w + 1) * share]
             if mine:
-                tasks.append(_BlockTask(step, arrays, merged, mine, scratch, _slot_bytes(size)))
+                tasks.append(_BlockTask(step, arrays, merged, mine, scratch, _slot_bytes(step, size)))
         return [(threads.parallel(tasks),)]
 
     # -- running --------------------------------------------------------------------------------------------------------
@@ -360,6 +376,13 @@ def _blank(buffer: Buffer) -> Array:
     return np.zeros(buffer.value.shape, buffer.value.dtype)
 
 
+def _is_input(value: Value) -> bool:
+    """Return whether a value is an input or constant, or a rearrangement of one."""
+    while value.equation is not None and value.equation.primitive.kind == "view":
+        value = value.equation.inputs[0]
+    return value.equation is None
+
+
 def _same(x: Array, y: Array) -> bool:
     return (
         x is y
@@ -397,8 +420,13 @@ def _quiet(run: Callable[[], None]) -> Callable[[], None]:
 # -- fused groups -----------------------------------------------------------------------------------------------------------
 
 
-def _slot_bytes(elements: int) -> int:
-    return -(-elements * 8 // ALIGNMENT) * ALIGNMENT
+def _slot_bytes(step: Step, elements: int) -> int:
+    return -(-elements * _itemsize(step) // ALIGNMENT) * ALIGNMENT
+
+
+def _itemsize(step: Step) -> int:
+    """Return the widest element of a group, in bytes."""
+    return max(v.dtype.itemsize for e in step.equations for v in (*e.inputs, *e.outputs))
 
 
 def _workspace(step: Step, layout: Layout) -> int:
@@ -409,8 +437,7 @@ def _workspace(step: Step, layout: Layout) -> int:
         return workspace_bytes(equation.primitive.name, specs, equation.outputs[0].spec, dict(equation.params))
     if not step.slots:
         return 0
-    itemsize = max(v.dtype.itemsize for e in step.equations for v in (*e.inputs, *e.outputs))
-    return threads.worker_count() * step.slots * _slot_bytes(BLOCK_BYTES // itemsize)
+    return threads.worker_count() * step.slots * _slot_bytes(step, BLOCK_BYTES // _itemsize(step))
 
 
 def _merge_axes(shape: tuple[int, ...], arrays: Sequence[Array]) -> tuple[tuple[int, ...], list[Array]]:

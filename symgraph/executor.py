@@ -1,0 +1,785 @@
+"""Executors: a graph bound to arrays, ready to run.
+
+``bind`` infers, compiles and binds; ``forward`` and ``backward`` then only run plans. An executor keeps one plan for
+each way of running it (inference, training, training with gradients), made when first needed.
+
+What does not belong here: how a plan is made (`symgraph.backends`), what a graph means (`symgraph.graph`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symgraph.backends.numpy.plan import Options, Plan
+from symgraph.context import Context, cpu, current_context
+from symgraph.dtype import as_dtype
+from symgraph.errors import ArgumentError, BindError, GradientError, ShapeError, suggest
+from symgraph.graph.gradient import gradient
+from symgraph.graph.infer import Inference, infer
+from symgraph.graph.lower import Hyper, Lowered, Merge, lower, mergeable, renewals
+from symgraph.graph.node import Entry, Node
+from symgraph.graph.view import View
+from symgraph.ndarray import NDArray
+from symgraph.op import Op
+from symgraph.random import next_seed
+
+if TYPE_CHECKING:
+    from symgraph.symbol import Symbol
+
+__all__ = ["Executor", "bind", "simple_bind"]
+
+Array = np.ndarray[Any, Any]
+GradReq = str | Sequence[str] | Mapping[str, str]
+
+_REQUESTS = ("null", "write", "add")
+
+
+class Executor:
+    """A symbol bound to arrays.
+
+    Made by `Symbol.bind` and `Symbol.simple_bind`. The arrays are used, not copied: what is written into them counts
+    at the next run.
+
+    Attributes
+    ----------
+    arg_arrays, grad_arrays, aux_arrays
+        Lists of NDArray in the order of ``list_arguments()`` and ``list_auxiliary_states()``; None in `grad_arrays`
+        where no gradient was asked for.
+    outputs
+        NDArrays of the outputs, rewritten by each `forward`. An output that is the new value of an argument is that
+        argument's own array.
+    """
+
+    def __init__(
+        self,
+        symbol: Symbol,
+        ctx: Context,
+        arguments: Sequence[NDArray],
+        gradients: Sequence[NDArray | None],
+        requests: Sequence[str],
+        states: Sequence[NDArray],
+        inference: Inference,
+        options: Options,
+    ) -> None:
+        self._symbol, self._ctx, self._options = symbol, ctx, options
+        self._inference = inference
+        self.arg_arrays, self.grad_arrays, self.aux_arrays = list(arguments), list(gradients), list(states)
+        self._requests = list(requests)
+        self._arg_names, self._aux_names = symbol.list_arguments(), symbol.list_auxiliary_states()
+        self.arg_dict: dict[str, NDArray] = dict(zip(self._arg_names, self.arg_arrays, strict=True))
+        self.grad_dict: dict[str, NDArray | None] = dict(zip(self._arg_names, self.grad_arrays, strict=True))
+        self.aux_dict: dict[str, NDArray] = dict(zip(self._aux_names, self.aux_arrays, strict=True))
+        self._plans: dict[tuple[bool, bool, bool], _Bound] = {}
+        self._state = np.array([next_seed(), 0], np.uint64)
+        self._monitor: Callable[[str, NDArray], object] | None = None
+        self._monitor_all = False
+        self._overrides: dict[tuple[str, str], float] = {}
+        self._ready: _Bound | None = None
+        self._feeds = {name: x._data for name, x in self.arg_dict.items()}
+        view = inference.view
+        self._array_of: dict[int, NDArray] = {}
+        position = iter(self.arg_arrays)
+        for k, node in enumerate(view.nodes):
+            if node.op is None:
+                is_state = node.name in self.aux_dict and id(node) in view.mutated()
+                self._array_of[k] = self.aux_dict[node.name] if is_state else next(position)
+        self._check_memory(view)
+        self._output_arrays = [
+            np.zeros(inference.spec(n).shape, inference.spec(n).dtype) for n in view.outputs
+        ]
+        renewed = lower_outputs(view)
+        self.outputs = [
+            self._array_of[renewed[k]] if k in renewed else NDArray(array, ctx)
+            for k, array in enumerate(self._output_arrays)
+        ]
+        self._plan(training=self._with_gradients or bool(renewals(view)), gradients=self._with_gradients)
+
+    # -- what it is -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _with_gradients(self) -> bool:
+        return any(r != "null" for r in self._requests)
+
+    @property
+    def output_dict(self) -> dict[str, NDArray]:
+        """The outputs by name."""
+        return dict(zip(self._symbol.list_outputs(), self.outputs, strict=True))
+
+    @property
+    def symbol(self) -> Symbol:
+        """The symbol that was bound."""
+        return self._symbol
+
+    def _check_memory(self, view: View) -> None:
+        """Refuse arrays that would be renewed while another variable reads the same memory."""
+        renewed = set(renewals(view).values()) | {
+            k for k, node in enumerate(view.nodes) if id(node) in view.mutated()
+        }
+        for k, x in self._array_of.items():
+            if not x._data.flags.c_contiguous:
+                raise BindError(
+                    f"the array of {view.nodes[k].name!r} is not contiguous; bind a copy: x.copy()",
+                    facts={"shape": x.shape, "strides": x._data.strides},
+                )
+            if k in renewed and not x._data.flags.writeable:
+                raise BindError(f"the array of {view.nodes[k].name!r} is read-only, but the graph renews it")
+        written = [(k, self._array_of[k]._data) for k in renewed]
+        for k, x in written:
+            for j, y in self._array_of.items():
+                if j != k and x is not y._data and np.may_share_memory(x, y._data):
+                    raise BindError(
+                        f"{view.nodes[k].name!r} is renewed by the graph, but shares memory with "
+                        f"{view.nodes[j].name!r}; give each its own array"
+                    )
+                if j > k and x is y._data and j in renewed and view.nodes[j].name != view.nodes[k].name:
+                    raise BindError(
+                        f"{view.nodes[k].name!r} and {view.nodes[j].name!r} are both renewed by the graph, but are "
+                        "one array; give each its own"
+                    )
+
+    # -- plans ----------------------------------------------------------------------------------------------------------
+
+    def _plan(self, training: bool, gradients: bool) -> _Bound:
+        key = (training, gradients, self._monitor is not None)
+        found = self._plans.get(key)
+        if found is None:
+            found = self._plans[key] = _Bound(self, training, gradients, self._monitor is not None)
+        return found
+
+    # -- running --------------------------------------------------------------------------------------------------------
+
+    def forward(self, is_train: bool = False, **kwargs: Any) -> list[NDArray]:
+        """Compute the outputs.
+
+        Parameters
+        ----------
+        is_train
+            Whether this is a training step: dropout drops, batch normalisation uses and gathers batch statistics,
+            updates renew their arguments, and `backward` may follow.
+        **kwargs
+            New values of arguments, by name: NDArrays or anything NumPy makes an array of. They are copied into the
+            bound arrays.
+
+        Returns
+        -------
+        list of NDArray
+            The outputs; the same arrays in each call.
+
+        Raises
+        ------
+        ArgumentError
+            If a name is no argument.
+        ShapeError
+            If a value has another shape than its argument.
+        """
+        for name, value in kwargs.items():
+            self._feed(name, value)
+        training = bool(is_train)
+        bound = self._plan(training, training and self._with_gradients)
+        bound.run_first()
+        self._ready = bound if bound.gradients else None
+        if self._monitor is not None:
+            for name, array in bound.monitored:
+                self._monitor(name, NDArray(array.copy(), self._ctx))
+        return self.outputs
+
+    def _feed(self, name: str, value: Any) -> None:
+        target = self._feeds.get(name)
+        if target is None:
+            raise ArgumentError(
+                f"forward() got {name!r}, which is no argument of the graph",
+                hint=suggest(name, self._feeds),
+                facts={"arguments": ", ".join(self._feeds)},
+            )
+        data = value._data if isinstance(value, NDArray) else np.asarray(value)
+        if data.shape != target.shape:
+            raise ShapeError(f"forward() got {name!r} with shape {data.shape}, but it is bound with {target.shape}")
+        np.copyto(target, data, "unsafe")
+
+    def backward(
+        self,
+        out_grads: NDArray | Sequence[NDArray] | Mapping[str, NDArray] | None = None,
+        is_train: bool = True,
+    ) -> None:
+        """Compute the gradients of the arguments and write or add them to the bound gradient arrays.
+
+        Parameters
+        ----------
+        out_grads
+            Gradient of a loss by each output: one NDArray, a list in the order of the outputs, or a mapping by output
+            name. Not needed where every output comes from a loss, such as `SoftmaxOutput`.
+        is_train
+            Mode in which the forward values are computed, if `forward` has not just been called with ``is_train=True``.
+
+        Raises
+        ------
+        GradientError
+            If an output that needs a head gradient has none.
+        """
+        if not self._with_gradients:
+            return
+        bound = self._ready or self._plan(False, True)
+        bound.set_heads(self._head_arrays(out_grads))
+        if self._ready is None:
+            bound.run_first()
+        bound.run_second()
+
+    def _head_arrays(self, out_grads: Any) -> list[Array | None]:
+        names = self._symbol.list_outputs()
+        if out_grads is None:
+            given: list[Any] = []
+        elif isinstance(out_grads, Mapping):
+            unknown = [n for n in out_grads if n not in names]
+            if unknown:
+                raise GradientError(f"backward() got a gradient of {unknown[0]!r}, which is no output")
+            given = [out_grads.get(n) for n in names]
+        elif isinstance(out_grads, (list, tuple)):
+            given = list(out_grads)
+        else:
+            given = [out_grads]
+        arrays: list[Array | None] = []
+        missing = []
+        for k, (name, entry) in enumerate(zip(names, self._inference.view.entries, strict=True)):
+            value = given[k] if k < len(given) else None
+            if value is None:
+                op = entry.node.op
+                if isinstance(op, Op) and not op.is_loss:
+                    missing.append(name)
+                arrays.append(None)
+                continue
+            if not isinstance(value, NDArray):
+                raise ArgumentError(f"backward() got {type(value).__name__} as gradient of {name!r}; it takes NDArray")
+            if value.shape != self.outputs[k].shape:
+                raise ShapeError(
+                    f"backward() got a gradient of shape {value.shape} for {name!r}, which has {self.outputs[k].shape}"
+                )
+            arrays.append(value._data)
+        if missing:
+            raise GradientError(
+                f"backward() needs the gradient of {', '.join(map(repr, missing))}: only outputs of losses have one of "
+                "their own; pass out_grads"
+            )
+        return arrays
+
+    # -- parameters -----------------------------------------------------------------------------------------------------
+
+    def copy_params_from(
+        self,
+        arg_params: Mapping[str, Any],
+        aux_params: Mapping[str, Any] | None = None,
+        allow_extra_params: bool = False,
+    ) -> None:
+        """Copy values into the bound arrays, all or none.
+
+        Parameters
+        ----------
+        arg_params, aux_params
+            Values by name of argument and auxiliary state.
+        allow_extra_params
+            Pass over names that the graph does not have.
+
+        Raises
+        ------
+        BindError
+            Listing every name that is unknown and every shape that differs; nothing has been copied then.
+        """
+        pairs: list[tuple[Array, Array]] = []
+        facts: dict[str, str] = {}
+        for kind, params, known in (("argument", arg_params, self.arg_dict), ("state", aux_params, self.aux_dict)):
+            for name, value in (params or {}).items():
+                if name not in known:
+                    if not allow_extra_params:
+                        facts[name] = f"is no {kind} of the graph"
+                    continue
+                data = value._data if isinstance(value, NDArray) else np.asarray(value)
+                if data.shape != known[name].shape:
+                    facts[name] = f"has shape {data.shape}, the graph needs {known[name].shape}"
+                pairs.append((known[name]._data, data))
+        if facts:
+            raise BindError("the parameters do not fit the graph", where="copy_params_from()", facts=facts)
+        for target, data in pairs:
+            np.copyto(target, data, "unsafe")
+
+    def set_hyper(self, node: str | None = None, **values: float) -> None:
+        """Change live hyper-parameters of updates, such as the learning rate; takes effect with the next step.
+
+        Parameters
+        ----------
+        node
+            Name of the node to change; None means every node that has the parameter.
+        **values
+            New values by parameter name.
+
+        Raises
+        ------
+        ArgumentError
+            If no node has such a live parameter.
+        """
+        for param, value in values.items():
+            known = False
+            for k, each in enumerate(self._inference.view.nodes):
+                if isinstance(each.op, Op) and (node is None or each.name == node):
+                    live = self._inference.op(k).live_values()
+                    if param in live:
+                        known = True
+                        self._overrides[(each.name, param)] = float(value)
+            if not known:
+                live_names = {
+                    p
+                    for n in self._inference.view.nodes
+                    if isinstance(n.op, Op) and (node is None or n.name == node)
+                    for p in n.op.live_values()
+                }
+                where = "no node" if node is None else f"node {node!r}"
+                raise ArgumentError(
+                    f"{where if node is None else where + ' does not'} {'has' if node is None else 'have'} a live "
+                    f"parameter {param!r}",
+                    hint=suggest(param, live_names),
+                    facts={"live parameters": ", ".join(sorted(live_names)) or "none"},
+                )
+        for key, bound in list(self._plans.items()):
+            if not bound.set_hypers(self._overrides):
+                del self._plans[key]  # updates computed as one no longer agree: made anew, apart
+                self._ready = None
+
+    def reshape(
+        self, partial_shaping: bool = False, allow_up_sizing: bool = False, **kwargs: tuple[int, ...]
+    ) -> Executor:
+        """Return an executor for other input shapes that shares all arrays whose shape stays.
+
+        Parameters
+        ----------
+        partial_shaping
+            Whether shapes of arguments not named in `kwargs` may change.
+        allow_up_sizing
+            Whether new arrays may be larger than the old ones.
+        **kwargs
+            New shapes by argument name.
+
+        Raises
+        ------
+        BindError
+            If an array would change or grow that may not.
+        """
+        types = {n: x.dtype for n, x in {**self.arg_dict, **self.aux_dict}.items()}
+        inference = infer(self._inference.view, dict(kwargs), types)
+        shapes = _variable_shapes(inference)
+        arguments, gradients = [], []
+        for name, x, dx in zip(self._arg_names, self.arg_arrays, self.grad_arrays, strict=True):
+            shape = shapes[name]
+            if shape == x.shape:
+                arguments.append(x)
+                gradients.append(dx)
+                continue
+            if name not in kwargs and not partial_shaping:
+                raise BindError(
+                    f"reshape() changes {name!r} from {x.shape} to {shape}; name it, or pass partial_shaping=True"
+                )
+            if np.prod(shape) > x.size and not allow_up_sizing:
+                raise BindError(
+                    f"reshape() makes {name!r} larger, from {x.shape} to {shape}; pass allow_up_sizing=True"
+                )
+            arguments.append(NDArray(np.zeros(shape, x.dtype), self._ctx))
+            gradients.append(None if dx is None else NDArray(np.zeros(shape, dx.dtype), self._ctx))
+        states = []
+        for name, x in zip(self._aux_names, self.aux_arrays, strict=True):
+            if shapes[name] != x.shape and not partial_shaping:
+                raise BindError(
+                    f"reshape() changes state {name!r} from {x.shape} to {shapes[name]}; pass partial_shaping=True"
+                )
+            same = shapes[name] == x.shape
+            states.append(x if same else NDArray(np.zeros(shapes[name], x.dtype), self._ctx))
+        return Executor(
+            self._symbol, self._ctx, arguments, gradients, self._requests, states, inference, self._options
+        )
+
+    # -- looking inside -------------------------------------------------------------------------------------------------
+
+    def set_monitor_callback(self, callback: Callable[[str, NDArray], object] | None, monitor_all: bool = False) -> None:
+        """Call ``callback(name, array)`` for the output of every node after each `forward`.
+
+        Values are computed apart from each other then, so none has been overwritten in place.
+
+        Parameters
+        ----------
+        callback
+            What to call; None removes it.
+        monitor_all
+            Also report the inputs of the nodes, that is the variables.
+        """
+        self._monitor, self._monitor_all = callback, monitor_all
+        self._plans = {k: v for k, v in self._plans.items() if not k[2]}
+
+    def explain(self, analyze: bool = False, format: str = "text", training: bool | None = None) -> Any:
+        """Return the plan as the NumPy program that it is; see `symgraph.inspect.explain`."""
+        from symgraph.inspect import explain
+
+        return explain(self, analyze=analyze, format=format, training=training)
+
+    def debug_str(self) -> str:
+        """Return the plan as text."""
+        return str(self.explain())
+
+    def __repr__(self) -> str:
+        return f"<Executor of {self._symbol!r}>"
+
+
+class _Bound:
+    """One way of running an executor: a lowered graph and its plan."""
+
+    def __init__(self, executor: Executor, training: bool, gradients: bool, monitored: bool) -> None:
+        self.training, self.gradients = training, gradients
+        base = executor._inference
+        view = base.view
+        entries = list(view.entries)
+        count = len(entries)
+        self.heads: list[Array] = []
+        self.monitored: list[tuple[str, Array]] = []
+        shown: list[Entry] = []
+        if monitored:
+            shown = [
+                Entry(n, j)
+                for n in view.nodes
+                if n.op is not None or executor._monitor_all
+                for j in range(n.num_visible)
+            ]
+        grads: list[Entry] = []
+        asked: list[int] = []
+        head_nodes: list[Node] = []
+        shapes = {view.nodes[k].name: x.shape for k, x in executor._array_of.items()}
+        dtypes = {view.nodes[k].name: x.dtype for k, x in executor._array_of.items()}
+        arguments = [n for n in view.nodes if n.op is None and id(n) not in view.mutated()]
+        if gradients:
+            names = set(shapes)
+            for k, entry in enumerate(entries):
+                name = next(f"head_gradient{i}" for i in itertools.count(k) if f"head_gradient{i}" not in names)
+                names.add(name)
+                spec = base.spec(view.outputs[k])
+                head_nodes.append(Node(None, name))
+                shapes[name], dtypes[name] = spec.shape, spec.dtype
+                self.heads.append(np.ones(spec.shape, spec.dtype))
+                del entry
+            asked = [k for k, r in enumerate(executor._requests) if r != "null"]
+            grads = gradient(entries, [Entry(arguments[k]) for k in asked], [Entry(n) for n in head_nodes])
+        everything = [*entries, *shown, *grads]
+        joint = infer(View(everything), {k: v for k, v in shapes.items()}, dtypes) if everything != entries else base
+        self.inference = joint
+        nodes = joint.view.nodes
+        by_id = {id(view.nodes[k]): x for k, x in executor._array_of.items()}
+        by_id |= {id(n): NDArray(a, executor._ctx) for n, a in zip(head_nodes, self.heads, strict=True)}
+        arrays = {k: by_id[id(n)]._data for k, n in enumerate(nodes) if n.op is None}
+        twins: dict[int, int] = {}
+        same = [twins.setdefault(id(arrays[k]), k) if k in arrays else k for k in range(len(nodes))]
+        merges = [m for m in mergeable(joint) if _adjacent(m, arrays)] if training else []
+        merges = [m for m in merges if _agree(m, joint, executor._overrides)]
+        self.lowered: Lowered = lower(joint, training, same=same, merges=merges)
+        self.random = self.lowered.random
+        self._state = executor._state
+        bound_arrays = [
+            executor._state if what is None else _flat([arrays[p] for p in what]) if isinstance(what, tuple) else arrays[what]
+            for what in self.lowered.inputs
+        ]
+        targets = {
+            k: executor._output_arrays[k] for k in range(count) if k not in lower_outputs(view)
+        }
+        first_grad = count + len(shown)
+        accumulate = []
+        for j, k in enumerate(asked):
+            target = executor.grad_arrays[k]
+            assert target is not None
+            targets[first_grad + j] = target._data
+            if executor._requests[k] == "add":
+                accumulate.append(first_grad + j)
+        total = len(everything)
+        self.plan = Plan(
+            self.lowered.program,
+            bound_arrays,
+            stores=self.lowered.stores,
+            targets=targets,
+            accumulate=accumulate,
+            first=[*range(first_grad), *range(total, total + len(self.lowered.stores))],
+            hypers=[self._hyper(h, executor._overrides) for h in self.lowered.hypers],
+            options=executor._options,
+            skip=[k for k in self.lowered.renewed if k < count],
+        )
+        self.monitored = [(entry.name, self.plan.outputs[count + j]) for j, entry in enumerate(shown)]
+        self.run_second = self.plan.run_second
+        if not self.random:
+            self.run_first = self.plan.run_first
+
+    def run_first(self) -> None:
+        """Run the first half with fresh random numbers."""
+        self._state[1] += np.uint64(1)
+        self.plan.run_first()
+
+    def run_second(self) -> None:
+        """Run the gradients."""
+
+    def set_heads(self, arrays: Sequence[Array | None]) -> None:
+        """Copy head gradients in; None stands for ones."""
+        for buffer, array in zip(self.heads, arrays, strict=True):
+            if array is None:
+                buffer.fill(1)
+            else:
+                np.copyto(buffer, array, "unsafe")
+
+    @staticmethod
+    def _hyper(hyper: Hyper, overrides: Mapping[tuple[str, str], float]) -> float:
+        return overrides.get((hyper.nodes[0], hyper.param), hyper.value)
+
+    def set_hypers(self, overrides: Mapping[tuple[str, str], float]) -> bool:
+        """Take over new values; returns False if nodes computed as one now differ."""
+        for h in self.lowered.hypers:
+            if len({overrides.get((n, h.param), h.value) for n in h.nodes}) > 1:
+                return False
+        self.plan.set_hypers([self._hyper(h, overrides) for h in self.lowered.hypers])
+        return True
+
+
+def lower_outputs(view: View) -> dict[int, int]:
+    """Return the graph's outputs that are the new value of an argument, each with the variable's position."""
+    owner = {view.offsets[k]: target for k, target in renewals(view).items()}
+    return {index: owner[number] for index, number in enumerate(view.outputs) if number in owner}
+
+
+def _agree(merge: Merge, inference: Inference, overrides: Mapping[tuple[str, str], float]) -> bool:
+    """Return whether all nodes of a group have the same hyper-parameters, changes included."""
+    live = inference.op(merge.positions[0]).live_values()
+    names = [inference.view.nodes[k].name for k in merge.positions]
+    return all(len({overrides.get((n, p), v) for n in names}) == 1 for p, v in live.items())
+
+
+def _adjacent(merge: Merge, arrays: Mapping[int, Array]) -> bool:
+    """Return whether for each role the arrays follow each other in memory without gaps."""
+    return all(_flat_or_none([arrays[p] for p in members]) is not None for _, members in merge.roles)
+
+
+def _flat_or_none(parts: Sequence[Array]) -> Array | None:
+    owner = parts[0].base
+    if owner is None or any(x.base is not owner for x in parts):
+        return None
+    address = parts[0].__array_interface__["data"][0]
+    for x in parts:
+        if x.__array_interface__["data"][0] != address:
+            return None
+        address += x.nbytes
+    start = parts[0].__array_interface__["data"][0] - owner.__array_interface__["data"][0]
+    size = sum(x.size for x in parts)
+    if not owner.flags.c_contiguous:
+        return None
+    return np.ndarray((size,), parts[0].dtype, owner, start)
+
+
+def _flat(parts: Sequence[Array]) -> Array:
+    flat = _flat_or_none(parts)
+    assert flat is not None
+    return flat
+
+
+# -- binding ------------------------------------------------------------------------------------------------------------------
+
+
+def _requests(grad_req: GradReq | None, names: Sequence[str], inference: Inference) -> list[str]:
+    """Return the request for each argument; None stands for write, or for null if the graph renews arguments itself.
+
+    Raises
+    ------
+    ArgumentError
+        If a request is none of null, write and add.
+    """
+    if grad_req is None:
+        # A graph that renews its own arguments holds its gradients already.
+        grad_req = "null" if renewals(inference.view) else "write"
+    if isinstance(grad_req, str):
+        given = [grad_req] * len(names)
+    elif isinstance(grad_req, Mapping):
+        given = [grad_req.get(n, "null") for n in names]
+        values = list(grad_req.values())
+        given_values = [*given, *values]
+        _check_requests(given_values)
+    elif isinstance(grad_req, (list, tuple)):
+        given = [*grad_req, *["null"] * (len(names) - len(grad_req))][: len(names)]
+    else:
+        raise ArgumentError(f"grad_req must be a string, a list or a dict, got {type(grad_req).__name__}")
+    _check_requests(given)
+    return given
+
+
+def _check_requests(given: Iterable[Any]) -> None:
+    for r in given:
+        if r not in _REQUESTS:
+            raise ArgumentError(f"grad_req must be 'null', 'write' or 'add', got {r!r}")
+
+
+def _variable_shapes(inference: Inference) -> dict[str, tuple[int, ...]]:
+    view = inference.view
+    return {n.name: inference.spec(view.offsets[k]).shape for k, n in enumerate(view.nodes) if n.op is None}
+
+
+def _given(what: str, given: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return arrays by name from a list in order or a mapping."""
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        return dict(given)
+    items = list(given)
+    if len(items) != len(names):
+        raise BindError(
+            f"{what} holds {len(items)} arrays, but there are {len(names)}",
+            where="bind()",
+            facts={"names": ", ".join(names)},
+        )
+    return dict(zip(names, items, strict=True))
+
+
+def bind(
+    symbol: Symbol,
+    ctx: Context | None = None,
+    args: Any = None,
+    args_grad: Any = None,
+    grad_req: GradReq | None = None,
+    aux_states: Any = None,
+    group2ctx: Any = None,
+    shared_exec: Executor | None = None,
+    *,
+    options: Options | None = None,
+) -> Executor:
+    """Bind a symbol to arrays; see `Symbol.bind`."""
+    ctx = _on_cpu(ctx or current_context())
+    options = options or Options()
+    arg_names, aux_names = symbol.list_arguments(), symbol.list_auxiliary_states()
+    arguments, states = _given("args", args, arg_names), _given("aux_states", aux_states, aux_names)
+    for what, found in (("args", arguments), ("aux_states", states)):
+        for name, x in found.items():
+            if not isinstance(x, NDArray) and x is not None:
+                raise BindError(f"{what}[{name!r}] is {type(x).__name__}; bind() takes NDArray", where="bind()")
+    shapes = {n: x.shape for n, x in (*arguments.items(), *states.items()) if n in (*arg_names, *aux_names)}
+    types = {n: x.dtype for n, x in (*arguments.items(), *states.items()) if n in (*arg_names, *aux_names)}
+    inference = infer([*symbol._entries], shapes, types)
+    missing = [n for n in (*arg_names, *aux_names) if n not in arguments and n not in states]
+    if missing:
+        needed = _read_in_inference(inference)
+        wanted = [n for n in missing if n in needed]
+        if wanted:
+            raise BindError(
+                f"{len(wanted)} of {len(arg_names) + len(aux_names)} arrays are missing",
+                where="bind()",
+                facts={n: _variable_shapes(inference)[n] for n in wanted},
+            )
+        found_shapes, found_types = _variable_shapes(inference), _variable_types(inference)
+        for n in missing:
+            (arguments if n in arg_names else states)[n] = NDArray(np.zeros(found_shapes[n], found_types[n]), ctx)
+    gradients = _given("args_grad", args_grad, arg_names)
+    requests = _requests(grad_req, arg_names, inference)
+    requests = [r if gradients.get(n) is not None else "null" for n, r in zip(arg_names, requests, strict=True)]
+    for n, dx in gradients.items():
+        if dx is not None and n in arguments and dx.shape != arguments[n].shape:
+            raise BindError(
+                f"args_grad[{n!r}] has shape {dx.shape}, but the argument has {arguments[n].shape}", where="bind()"
+            )
+    return Executor(
+        symbol,
+        ctx,
+        [arguments[n] for n in arg_names],
+        [gradients.get(n) for n in arg_names],
+        requests,
+        [states[n] for n in aux_names],
+        inference,
+        options,
+    )
+
+
+def _read_in_inference(inference: Inference) -> set[str]:
+    """Return the names of the variables that the outputs depend on outside training; labels mostly are not."""
+    lowered = lower(inference, False)
+    needed = {id(v) for v in lowered.program.outputs[: len(inference.view.outputs)]}
+    for equation in reversed(lowered.program.equations):
+        if any(id(v) in needed for v in equation.outputs):
+            needed.update(id(v) for v in equation.inputs)
+    nodes = inference.view.nodes
+    return {
+        nodes[what].name
+        for what, v in zip(lowered.inputs, lowered.program.inputs, strict=True)
+        if isinstance(what, int) and id(v) in needed
+    }
+
+
+def _variable_types(inference: Inference) -> dict[str, Any]:
+    view = inference.view
+    return {n.name: inference.spec(view.offsets[k]).dtype for k, n in enumerate(view.nodes) if n.op is None}
+
+
+def simple_bind(
+    symbol: Symbol,
+    ctx: Context | None = None,
+    grad_req: GradReq | None = None,
+    type_dict: Mapping[str, Any] | None = None,
+    stype_dict: Mapping[str, str] | None = None,
+    group2ctx: Any = None,
+    shared_arg_names: Sequence[str] | None = None,
+    shared_exec: Executor | None = None,
+    shared_buffer: dict[str, NDArray] | None = None,
+    *,
+    options: Options | None = None,
+    **kwargs: tuple[int, ...],
+) -> Executor:
+    """Bind a symbol to new arrays filled with zeros; see `Symbol.simple_bind`."""
+    ctx = _on_cpu(ctx or current_context())
+    arg_names = symbol.list_arguments()
+    for name, shape in kwargs.items():
+        if isinstance(shape, NDArray) or not isinstance(shape, (tuple, list)):
+            raise BindError(
+                f"simple_bind() takes the shape of {name!r} as a tuple, got {type(shape).__name__}; "
+                "to bind arrays use bind()"
+            )
+    types = {n: as_dtype(t) for n, t in (type_dict or {}).items()}
+    inference = infer([*symbol._entries], {n: _known_axes(s) for n, s in kwargs.items()}, types)
+    requests = _requests(grad_req, arg_names, inference)
+    view = inference.view
+    mutated = view.mutated()
+    made: dict[int, Array] = {}
+    # Arguments and states that updates renew lie side by side, so that equal updates are one.
+    for merge in mergeable(inference):
+        for _, members in merge.roles:
+            specs = [inference.spec(view.offsets[p]) for p in members]
+            store = np.zeros(sum(s.size for s in specs), specs[0].dtype)
+            start = 0
+            for p, spec in zip(members, specs, strict=True):
+                made[p] = np.ndarray(spec.shape, spec.dtype, store, start * spec.dtype.itemsize)
+                start += spec.size
+    arguments, states, gradients = [], [], []
+    shared = dict(zip(shared_exec._arg_names, shared_exec.arg_arrays, strict=True)) if shared_exec else {}
+    for k, node in enumerate(view.nodes):
+        if node.op is not None:
+            continue
+        spec = inference.spec(view.offsets[k])
+        x = shared.get(node.name)
+        if x is None or x.shape != spec.shape or x.dtype != spec.dtype or node.name not in (shared_arg_names or shared):
+            x = NDArray(made[k] if k in made else np.zeros(spec.shape, spec.dtype), ctx)
+        if id(node) in mutated:
+            states.append(x)
+        else:
+            arguments.append(x)
+            request = requests[len(arguments) - 1]
+            gradients.append(None if request == "null" else NDArray(np.zeros(spec.shape, spec.dtype), ctx))
+    return Executor(symbol, ctx, arguments, gradients, requests, states, inference, options or Options())
+
+
+def _known_axes(shape: Sequence[int]) -> tuple[int | None, ...]:
+    """Return a shape as inference knows it: zeros and negatives stand for unknown axes."""
+    return tuple(int(n) if n > 0 else None for n in shape)
+
+
+def _on_cpu(ctx: Context) -> Context:
+    if ctx.device_type not in ("cpu", "cpu_pinned", "cpu_shared"):
+        raise BindError(f"symgraph computes on the CPU; there is no engine for {ctx}: use mx.cpu()", where="bind()")
+    return ctx if ctx is not None else cpu()
+
+
+def iter_plans(executor: Executor) -> Iterator[_Bound]:
+    """Yield the plans an executor has made so far."""
+    yield from executor._plans.values()

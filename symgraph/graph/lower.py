@@ -1,0 +1,303 @@
+"""From a graph of operators with known shapes to one program of primitives.
+
+Each node's trace is written into the program in topological order. Updates that renew arguments (see `RENEWS`) and
+share operator, hyper-parameters and element type may be computed as one over flat arrays that hold all of them.
+
+What does not belong here: arrays, engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from symgraph.errors import SymgraphError
+from symgraph.graph.infer import Inference
+from symgraph.graph.node import Node
+from symgraph.graph.trace import STATE_SPEC, trace
+from symgraph.graph.view import View, renews
+from symgraph.op import Op
+from symgraph.program import Program, Recorded, Recorder, Spec, Value
+
+__all__ = ["RENEWS", "Hyper", "Lowered", "Merge", "lower", "mergeable", "renewals"]
+
+#: The attribute by which a node names the argument whose new value its first output is. A training step stores it in
+#: the argument's array after everyone has read the old value.
+RENEWS = "__renews__"
+
+
+class Hyper(NamedTuple):
+    """A live hyper-parameter of a program: which parameter of which nodes, and its value."""
+
+    nodes: tuple[str, ...]
+    param: str
+    value: float
+
+
+class Merge(NamedTuple):
+    """Updates computed as one: positions of their nodes, and for each role the variables that share an array.
+
+    `roles` holds, for the renewed argument and for each state, the input's name and one variable position a node.
+    """
+
+    positions: tuple[int, ...]
+    roles: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+@dataclass
+class Lowered:
+    """A program and what its inputs and outputs mean.
+
+    Attributes
+    ----------
+    program
+        Inputs are those of `inputs` in order; outputs are those of the graph, followed by `stores`.
+    inputs
+        What each input is: the position of a variable, a tuple of positions for a flat array that holds several, or
+        None for the random state.
+    stores
+        For each stored output: its index and that of the input that it renews.
+    renewed
+        Graph outputs that are the new value of an argument: output index to the variable's position.
+    hypers
+        The program's hyper-parameters in order.
+    random
+        Whether it draws random numbers.
+    """
+
+    program: Program
+    inputs: list[int | tuple[int, ...] | None] = field(default_factory=list)
+    stores: list[tuple[int, int]] = field(default_factory=list)
+    renewed: dict[int, int] = field(default_factory=dict)
+    hypers: list[Hyper] = field(default_factory=list)
+    random: bool = False
+
+
+def renewals(view: View) -> dict[int, int]:
+    """Return the positions of nodes that renew an argument, each with the position of that variable.
+
+    Raises
+    ------
+    SymgraphError
+        If a node names an argument that the graph does not have, or two nodes renew one argument.
+    """
+    found: dict[int, int] = {}
+    variables: dict[str, int] | None = None
+    taken: dict[int, Node] = {}
+    for k, node in enumerate(view.nodes):
+        name = node.attrs.get(RENEWS) if node.attrs and node.op is not None else None
+        if name is None:
+            continue
+        if variables is None:
+            variables = {n.name: j for j, n in enumerate(view.nodes) if n.op is None}
+        if name not in variables:
+            raise SymgraphError(
+                f"renews the argument {name!r}, which the graph does not have", where=node.name, created=node.created
+            )
+        target = variables[name]
+        if target in taken:
+            raise SymgraphError(
+                f"renews the argument {name!r}, which {taken[target].name!r} renews, too",
+                where=node.name,
+                created=node.created,
+            )
+        taken[target] = node
+        found[k] = target
+    return found
+
+
+def mergeable(inference: Inference) -> list[Merge]:
+    """Return the groups of updates that could be computed as one, if their arrays lie side by side."""
+    view = inference.view
+    renewed = renewals(view)
+    if len(renewed) < 2:
+        return []
+    consumers = view.consumers()
+    groups: dict[Any, list[int]] = {}
+    for k, target in renewed.items():
+        op = inference.op(k)
+        numbers = range(view.offsets[k], view.offsets[k + 1])
+        weight = view.offsets[target]
+        if len(numbers) != 1 or any(consumers[n] for n in numbers) or view.sources[k][0] != weight:
+            continue
+        specs = [inference.spec(n) for n in view.sources[k]]
+        if len({s.shape for s in specs}) != 1 or not _elementwise(op, specs):
+            continue
+        groups.setdefault((op, tuple(s.dtype for s in specs)), []).append(k)
+    merges = []
+    for (op, _), positions in groups.items():
+        if len(positions) < 2:
+            continue
+        names, states = op.input_names(), op.mutated()
+        roles = [(names[0], tuple(renewed[k] for k in positions))]
+        for state in states:
+            slot = names.index(state)
+            roles.append((state, tuple(view.position[id(view.nodes[k].inputs[slot].node)] for k in positions)))
+        every = [p for _, members in roles for p in members]
+        states_alone = all(len(consumers[view.offsets[p]]) == 1 for _, members in roles[1:] for p in members)
+        if len(set(every)) == len(every) and states_alone and all(view.nodes[p].op is None for p in every):
+            merges.append(Merge(tuple(positions), tuple(roles)))
+    return merges
+
+
+def _elementwise(op: Op, specs: Sequence[Spec]) -> bool:
+    program = trace(op, specs, True).program
+    return all(
+        e.primitive.kind == "map" and e.outputs[0].shape in (specs[0].shape, ()) for e in program.equations
+    ) and all(v.shape == specs[0].shape for v in program.outputs)
+
+
+def lower(
+    inference: Inference,
+    training: bool,
+    *,
+    same: Sequence[int] | None = None,
+    merges: Sequence[Merge] = (),
+) -> Lowered:
+    """Return the program of a graph.
+
+    Parameters
+    ----------
+    inference
+        The graph with all its shapes and dtypes.
+    training
+        Whether it runs as a training step: only then are arguments renewed.
+    same
+        For each node position the position of the variable whose array it shares; itself if it shares none.
+    merges
+        Groups of updates to compute as one.
+    """
+    view = inference.view
+    recorder = Recorder()
+    lowered = Lowered(recorder.program)
+    values: list[Recorded | None] = [None] * view.num_entries
+    input_of: dict[int, int] = {}
+
+    def add_input(what: int | tuple[int, ...] | None, spec: Spec, label: str) -> Recorded:
+        lowered.inputs.append(what)
+        return recorder.input(spec, label)
+
+    # Flat arrays first: their members are views of them.
+    merged_at: dict[int, Merge] = {}
+    skipped: set[int] = set()
+    flat_input: dict[tuple[int, ...], int] = {}
+    flats: dict[tuple[int, ...], Recorded] = {}
+    for merge in merges:
+        merged_at[max(merge.positions)] = merge
+        skipped.update(merge.positions)
+        for role, members in merge.roles:
+            specs = [inference.spec(view.offsets[p]) for p in members]
+            total = sum(s.size for s in specs)
+            flat_input[members] = len(lowered.inputs)
+            flat = add_input(members, Spec((total,), specs[0].dtype), f"{role} of {len(members)}")
+            flats[members] = flat
+            start = 0
+            for p, spec in zip(members, specs, strict=True):
+                part = recorder.slice(flat, [(start, start + spec.size, 1)])
+                values[view.offsets[p]] = recorder.reshape(part, spec.shape)
+                start += spec.size
+    state: Recorded | None = None
+    draws = 0
+    renewed = renewals(view)
+    stores: dict[int, Recorded] = {}  # input index -> new value
+    pending: list[tuple[int, Recorded]] = []
+    for k, node in enumerate(view.nodes):
+        first = view.offsets[k]
+        if node.op is None:
+            if values[first] is not None:
+                continue
+            twin = same[k] if same is not None else k
+            if twin != k and twin in input_of:
+                values[first] = values[view.offsets[twin]]
+                input_of[k] = input_of[twin]
+                continue
+            input_of[k] = len(lowered.inputs)
+            values[first] = add_input(k, inference.spec(first), node.name)
+            continue
+        recorder.origin = node.name
+        if k in merged_at and training:
+            _lower_merge(inference, recorder, lowered, merged_at[k], values, flats, flat_input, stores)
+            continue
+        if k in skipped and training:
+            continue
+        op = inference.op(k)
+        sources = view.sources[k]
+        inputs = [values[n] for n in sources]
+        made = trace(op, [x.value.spec for x in inputs], training)  # type: ignore[union-attr]
+        hypers = []
+        for name, value in op.live_values().items():
+            hypers.append(recorder.hyper((node.name, name)))
+            lowered.hypers.append(Hyper((node.name,), name, value))
+        offset = 0
+        if made.random:
+            if state is None:
+                state = add_input(None, STATE_SPEC, "random state")
+                lowered.random = True
+            inputs.append(state)
+            offset = draws = draws + 64
+        results = recorder.inline(made.program, inputs, hypers, offset)  # type: ignore[arg-type]
+        count = len(made.outputs)
+        for j in range(count):
+            values[first + j] = results[j]
+        takes_effect = training or k not in renewed
+        if takes_effect and renews(type(op)):
+            names = op.input_names()
+            for name, new in zip(op.mutated(), results[count:], strict=True):
+                number = sources[names.index(name)]
+                target = view.nodes[view.position[id(node.inputs[names.index(name)].node)]]
+                values[number] = new
+                stores[input_of[view.position[id(target)]]] = new
+        if training and k in renewed:
+            pending.append((renewed[k], results[0]))
+    for target, new in pending:
+        stores[input_of[target]] = new
+    outputs: list[Value] = []
+    owner = {view.offsets[k]: target for k, target in renewed.items()} if training else {}
+    for index, number in enumerate(view.outputs):
+        if number in owner:
+            lowered.renewed[index] = owner[number]
+        value = values[number]
+        if value is None:  # the output of a merged update: it is the renewed argument itself
+            value = values[view.offsets[owner[number]]]
+        outputs.append(value.value)  # type: ignore[union-attr]
+    for target, new in stores.items():
+        old = recorder.program.inputs[target]
+        if new.value is not old:
+            lowered.stores.append((len(outputs), target))
+            outputs.append(new.value)
+    recorder.program.outputs = outputs
+    return lowered
+
+
+def _lower_merge(
+    inference: Inference,
+    recorder: Recorder,
+    lowered: Lowered,
+    merge: Merge,
+    values: list[Recorded | None],
+    flats: dict[tuple[int, ...], Recorded],
+    flat_input: dict[tuple[int, ...], int],
+    stores: dict[int, Recorded],
+) -> None:
+    view = inference.view
+    op = inference.op(merge.positions[0])
+    names = op.input_names()
+    roles = dict(merge.roles)
+    inputs = []
+    for slot, name in enumerate(names):
+        if name in roles:
+            inputs.append(flats[roles[name]])
+            continue
+        parts = [values[view.sources[k][slot]] for k in merge.positions]
+        inputs.append(recorder.concat([recorder.reshape(x, (x.size,)) for x in parts], 0))  # type: ignore[union-attr]
+    node_names = tuple(view.nodes[k].name for k in merge.positions)
+    recorder.origin = f"{node_names[0]} and {len(node_names) - 1} more"
+    hypers = []
+    for name, value in op.live_values().items():
+        hypers.append(recorder.hyper((recorder.origin, name)))
+        lowered.hypers.append(Hyper(node_names, name, value))
+    made = trace(op, [x.value.spec for x in inputs], True)
+    results = recorder.inline(made.program, inputs, hypers, 0)
+    for new, name in zip(results, (names[0], *op.mutated()), strict=True):
+        stores[flat_input[roles[name]]] = new
