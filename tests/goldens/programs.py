@@ -109,8 +109,8 @@ def differences(
     more: dict[str, Any] = {"rtol": rtol, "atol": atol, "lower_bound": lower_bound}
     if isinstance(expected, dict) and expected.keys() == {"raises"}:
         names = actual.get("raises") if isinstance(actual, dict) else None
-        if isinstance(names, str):
-            names = [names]
+        if isinstance(names, str):  # a golden
+            names = [names] if names else []
         want = expected["raises"]
         if not want:
             return [] if names == [] else [f"{at}: raised {names}, should not"]
