@@ -5,6 +5,8 @@ An operator belongs in the file of its family; a new family is a new file, named
 
 from symgraph.ops import (
     elementwise,
+    optimizer_multi,
+    optimizer_update,
 )
 
-__all__ = ["elementwise"]
+__all__ = ["elementwise", "optimizer_multi", "optimizer_update"]

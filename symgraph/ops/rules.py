@@ -1,11 +1,11 @@
-"""Rules of shapes and dtypes that several families of operators share.
+"""Checks and rules of element types and ranks that several families of operators share.
 
 What does not belong here: anything that knows an operator's name or computes with tensors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,34 +13,7 @@ import numpy as np
 from symgraph.errors import DTypeError, ShapeError
 from symgraph.op import PartialShape
 
-__all__ = ["alike", "floating", "merge", "same_dtype"]
-
-
-def merge(*shapes: PartialShape | None) -> PartialShape | None:
-    """Return what several partly known shapes say together; where they contradict each other, the first counts.
-
-    The caller's own check finds the contradiction: the merged shape differs from the one that was known.
-
-    >>> merge((None, 3), None, (2, None))
-    (2, 3)
-    """
-    known = [s for s in shapes if s is not None]
-    if not known:
-        return None
-    first = known[0]
-    same_rank = [s for s in known if len(s) == len(first)]
-    return tuple(next((s[k] for s in same_rank if s[k] is not None), None) for k in range(len(first)))
-
-
-def alike(names: Iterable[str], known: dict[str, PartialShape | None]) -> dict[str, PartialShape]:
-    """Return one shape for all of `names`: what is known of any of them is known of all.
-
-    >>> alike(["x", "y"], {"x": (2, None), "y": None})
-    {'x': (2, None), 'y': (2, None)}
-    """
-    names = list(names)
-    shape = merge(*(known.get(n) for n in names))
-    return {} if shape is None else dict.fromkeys(names, shape)
+__all__ = ["floating", "rank_of", "same_dtype"]
 
 
 def same_dtype(names: Sequence[str], known: dict[str, Any]) -> dict[str, Any]:
