@@ -8,6 +8,7 @@ What does not belong here: how a plan is made (`symgraph.backends`), what a grap
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -96,7 +97,7 @@ class Executor:
             self._array_of[renewed[k]] if k in renewed else NDArray(array, ctx)
             for k, array in enumerate(self._output_arrays)
         ]
-        self._plan(training=self._with_gradients or bool(renewals(view)), gradients=self._with_gradients)
+        self.bound(self.trains)
 
     # -- what it is -----------------------------------------------------------------------------------------------------
 
@@ -150,6 +151,27 @@ class Executor:
             found = self._plans[key] = _Bound(self, training, gradients, self._monitor is not None)
         return found
 
+    @property
+    def trains(self) -> bool:
+        """Whether the graph has gradients or updates to compute."""
+        return self._with_gradients or bool(renewals(self._inference.view))
+
+    def bound(self, training: bool) -> _Bound:
+        """Return the plan of a training step or of inference, made now if it was not yet."""
+        return self._plan(training, training and self._with_gradients)
+
+    @contextlib.contextmanager
+    def preserved(self) -> Iterator[None]:
+        """Give every bound array its present values back at the end, whatever is run inside."""
+        arrays = [x._data for x in (*self.arg_arrays, *self.aux_arrays, *self.grad_arrays) if x is not None]
+        arrays += [*self._output_arrays, self._state]
+        saved = [x.copy() for x in arrays]
+        try:
+            yield
+        finally:
+            for x, old in zip(arrays, saved, strict=True):
+                np.copyto(x, old)
+
     # -- running --------------------------------------------------------------------------------------------------------
 
     def forward(self, is_train: bool = False, **kwargs: Any) -> list[NDArray]:
@@ -179,7 +201,7 @@ class Executor:
         for name, value in kwargs.items():
             self._feed(name, value)
         training = bool(is_train)
-        bound = self._plan(training, training and self._with_gradients)
+        bound = self.bound(training)
         bound.run_first()
         self._ready = bound if bound.gradients else None
         if self._monitor is not None:
@@ -779,7 +801,3 @@ def _on_cpu(ctx: Context) -> Context:
         raise BindError(f"symgraph computes on the CPU; there is no engine for {ctx}: use mx.cpu()", where="bind()")
     return ctx if ctx is not None else cpu()
 
-
-def iter_plans(executor: Executor) -> Iterator[_Bound]:
-    """Yield the plans an executor has made so far."""
-    yield from executor._plans.values()

@@ -185,7 +185,7 @@ class Plan:
 
         parts: tuple[list[Call], list[Call], list[Call]] = ([], [], [])
         self.calls: list[list[Call]] = []
-        bounds = self._bounds()
+        bounds = self.bounds()
         for t, step in enumerate(self.layout.steps):
             calls = self._group(step) if step.blocked else self._single(step)
             self.calls.append(calls)
@@ -220,7 +220,7 @@ class Plan:
         self._context = contextvars.copy_context()
         self._context.run(np.seterr, all="ignore")
 
-    def _bounds(self) -> tuple[int, int]:
+    def bounds(self) -> tuple[int, int]:
         """Return where the renewing part and the second half begin, among the steps that are left."""
         part = [0] * len(self.schedule.steps)
         part_of: dict[int, int] = {}
