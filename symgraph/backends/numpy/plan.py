@@ -349,7 +349,7 @@ def _split_hypers(program: Program) -> tuple[Program, _Prologue]:
     results = [v for e in first for v in e.outputs if id(v) in read]
     renamed: dict[int, Value] = {}
     for v in results:
-        renamed[id(v)] = Value(v.shape, v.dtype, "hyper", label="prologue")
+        renamed[id(v)] = Value(v.shape, v.dtype, "hyper", label=_formula(v))
     equations = []
     for e in rest:
         if any(id(v) in renamed for v in e.inputs) or any(
@@ -369,6 +369,24 @@ def _split_hypers(program: Program) -> tuple[Program, _Prologue]:
         [renamed.get(id(v), v) for v in program.outputs],
     )
     return main, _Prologue(Program([], program.hypers, first, results), len(program.hypers))
+
+
+_SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
+
+
+def _formula(value: Value) -> str:
+    """Return how a value follows from hyper-parameters, as a person would write it: ``1 - gamma1``."""
+    if value.equation is None:
+        if value.kind == "constant":
+            return str(value.data)
+        return str(value.label[-1] if isinstance(value.label, tuple) else value.label)
+    name = value.equation.primitive.name
+    parts = [_formula(v) for v in value.equation.inputs]
+    if value.equation.primitive.kind == "view" or name == "astype":
+        return parts[0]
+    if name in _SIGNS:
+        return f"({parts[0]} {_SIGNS[name]} {parts[1]})"
+    return f"{name}({', '.join(parts)})"
 
 
 def _blank(buffer: Buffer) -> Array:
