@@ -5,8 +5,8 @@ spatial axes. Convolution here is cross-correlation, as everywhere in deep learn
 
     y[n, o, i] = sum over c, t of w[o, c, t] * x[n, c, i * stride + t * dilate - pad]
 
-Plans are made from shapes alone; see `symgraph.backends.numpy.kernel` for what a plan is. What a bound call costs is
-what BLAS and memory cost:
+Plans are made from shapes alone; see `symgraph.backends.numpy.kernel_plan` for what a plan is. What a bound call costs
+is what BLAS and memory cost:
 
 * A 1 x 1 kernel with stride 1 is a matrix product of the arrays as they are, and so is a kernel as large as the data.
 * Else the data is unfolded (im2col; Chellapilla, Puri and Simard, 2006; see `unfolding`) block by block into the
@@ -30,9 +30,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from symgraph.backends.numpy.kernel import Array, KernelPlan, Step, chain
+from symgraph.backends.numpy.kernel_plan import Array, KernelPlan, Step, chain
 from symgraph.backends.numpy.threads import parallel, ranges, worker_count
-from symgraph.backends.numpy.unfolding import Geometry, plan_unfolding, spread
+from symgraph.backends.numpy.unfolding import Geometry, plan_unfolding, spread, trailing
 
 __all__ = ["plan_data_gradient", "plan_forward", "plan_weight_gradient"]
 
@@ -123,9 +123,9 @@ class _ConvolutionPlan(KernelPlan):
 
         That operand is (images, groups, depth, windows), or, for `shared` products, (groups, depth, images * windows).
         """
-        shape = self.unfolding.columns_shape(*source.shape[:2], rows.stop - rows.start)
+        images, channels = source.shape[0], source.shape[1]
+        shape = self.unfolding.columns_shape(images, channels, rows.stop - rows.start)
         flat = flat[: math.prod(shape)]
-        images, channels = shape[:2]
         rank = self.unfolding.rank
         depth = channels // groups * self.g.taps
         if shared:
@@ -310,13 +310,13 @@ class _TurnedDataGradient(_ConvolutionPlan):
         super().__init__(g, operands, result, dtype)
         self.inner = _Forward(turned, operands, result, self.compute)
         self.scratch.reserve("weight", (g.groups, g.channels // g.groups, g.rows, *g.kernel), self.compute)
-        self.scratch.reserve("inner", (self.inner.workspace,), self.compute)
+        self.scratch.reserve("inner", (self.inner.workspace,), np.uint8)
 
     def steps(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[Step]:
         g, inner = self.g, self.inner
         dy, weight = operands
         reverse = (slice(None, None, -1),) * len(g.kernel)
-        weight = weight.reshape(g.groups, g.rows, g.channels // g.groups, *g.kernel)[(..., *reverse)]
+        weight = weight.reshape(g.groups, g.rows, g.channels // g.groups, *g.kernel)[trailing(*reverse)]
         turned, workspace = carve("weight"), carve("inner")
         matrices = turned.reshape(g.groups, g.channels // g.groups, -1)
         copy: Step = (np.copyto, (turned, weight.swapaxes(1, 2)))
@@ -483,14 +483,14 @@ def plan_forward(
     groups
         Number of groups into which channels and filters are cut.
     dtype
-        Element type of all arrays and of the workspace.
+        Element type of all arrays.
 
     Examples
     --------
     >>> x, w = np.arange(5.0).reshape(1, 1, 5), np.array([[[1.0, 0.0, -1.0]]])
     >>> y = np.empty((1, 1, 3))
     >>> plan = plan_forward(x.shape, w.shape, (1,), (1,), (0,), 1, x.dtype)
-    >>> plan.run(x, w, y, np.empty(plan.workspace))
+    >>> plan.run(x, w, y, np.empty(plan.workspace, np.uint8))
     >>> y.tolist()
     [[[-2.0, -2.0, -2.0]]]
     """

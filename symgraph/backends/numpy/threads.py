@@ -90,7 +90,7 @@ class _Job:
             try:
                 if self.error is None:
                     tasks[ticket]()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - raised by `join`, in the caller
                 self.error = error
             if next(self.finished) == total:
                 self.done.release()
@@ -101,7 +101,7 @@ class _Job:
             try:
                 self.done.acquire()
                 break
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - raised below
                 self.error = error
         if self.error is not None:
             raise self.error

@@ -8,9 +8,9 @@ Everything is a list of prepared copies, one for each tap of the kernel, as long
 * Where input and output rows have equal length and step, shifting a flattened plane is right except where it wraps
   around at the edges. Those are padding, and are overwritten with zeros afterwards. So one copy moves whole planes.
 * A stride is reduced to that case by first splitting the data into its *phases*, the elements whose index is r modulo
-  the stride (`_Phased`).
+  the stride (`Phased`).
 * Where rows of windows are short and unlike the data's, the last axis is unfolded first; the planes of the result have
-  rows of the right length for the other axes (`_Separable`).
+  rows of the right length for the other axes (`Separable`).
 
 What does not belong here: the products (`convolution`).
 """
@@ -22,14 +22,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from symgraph.backends.numpy.kernel import Array, Step, chain
+from symgraph.backends.numpy.kernel_plan import Array, Step, chain
 from symgraph.backends.numpy.threads import parallel, split, worker_count
 
-__all__ = ["Geometry", "Unfolding", "plan_unfolding", "spread"]
+__all__ = ["Direct", "Geometry", "Phased", "Unfolding", "plan_unfolding", "spread", "trailing"]
 
 #: Rows of fewer windows are short: a copy of rows then costs more in its loops than in memory.
 SHORT_ROW = 64
@@ -37,7 +38,10 @@ SHORT_ROW = 64
 
 @dataclass(frozen=True)
 class Geometry:
-    """Shapes and parameters of a convolution, with at least two spatial axes (a single one is lifted to two)."""
+    """Shapes and parameters of a convolution or pooling, with at least two spatial axes (a single one is lifted).
+
+    `pad` is the padding before the data, `high` that after it, along each spatial axis.
+    """
 
     images: int
     channels: int
@@ -48,6 +52,7 @@ class Geometry:
     stride: tuple[int, ...]
     dilate: tuple[int, ...]
     pad: tuple[int, ...]
+    high: tuple[int, ...]
 
     @classmethod
     def of(
@@ -64,14 +69,16 @@ class Geometry:
         stride, dilate, pad = tuple(stride), tuple(dilate), tuple(pad)
         if len(size) == 1:
             size, kernel, stride, dilate, pad = (1, *size), (1, *kernel), (1, *stride), (1, *dilate), (0, *pad)
-        return cls(data[0], data[1], weight[0], groups, size, kernel, stride, dilate, pad)
+        return cls(data[0], data[1], weight[0], groups, size, kernel, stride, dilate, pad, pad)
 
     @property
     def windows(self) -> tuple[int, ...]:
         """Number of windows along each spatial axis."""
         return tuple(
-            (n + 2 * p - d * (k - 1) - 1) // s + 1
-            for n, k, s, d, p in zip(self.size, self.kernel, self.stride, self.dilate, self.pad, strict=True)
+            (n + p + h - d * (k - 1) - 1) // s + 1
+            for n, k, s, d, p, h in zip(
+                self.size, self.kernel, self.stride, self.dilate, self.pad, self.high, strict=True
+            )
         )
 
     @property
@@ -90,9 +97,14 @@ class Geometry:
         return self.filters // self.groups
 
     @property
+    def padded(self) -> bool:
+        """Whether there is any padding."""
+        return any(self.pad) or any(self.high)
+
+    @property
     def plain(self) -> bool:
         """Whether each window is one element and each element one window: nothing needs unfolding."""
-        return self.taps == 1 and set(self.stride) == {1} and not any(self.pad)
+        return self.taps == 1 and set(self.stride) == {1} and not self.padded
 
     @property
     def whole(self) -> bool:
@@ -100,7 +112,7 @@ class Geometry:
         return (
             self.groups == 1
             and self.kernel == self.size
-            and not any(self.pad)
+            and not self.padded
             and all(k == 1 or d == 1 for k, d in zip(self.kernel, self.dilate, strict=True))
         )
 
@@ -109,7 +121,7 @@ class Geometry:
         pad = tuple(d * (k - 1) - p for k, d, p in zip(self.kernel, self.dilate, self.pad, strict=True))
         if set(self.stride) != {1} or min(pad) < 0:
             return None
-        return replace(self, channels=self.filters, filters=self.channels, size=self.windows, pad=pad)
+        return replace(self, channels=self.filters, filters=self.channels, size=self.windows, pad=pad, high=pad)
 
 
 class Unfolding(ABC):
@@ -150,7 +162,7 @@ class Unfolding(ABC):
         """
 
 
-class _Direct(Unfolding):
+class Direct(Unfolding):
     """Columns copied tap by tap from an array in which windows are `step` apart."""
 
     prepared = False
@@ -166,12 +178,15 @@ class _Direct(Unfolding):
         return self.step[-2:] == (1, 1) and self.length[-1] == self.windows[-1]
 
     def prepared_shape(self, images: int, channels: int) -> tuple[int, ...]:
+        """Return the shape of the rearranged data."""
         return (images, channels, *self.g.size)
 
     def prepare(self, x: Array, prepared: Array) -> list[Step]:
+        """Return the calls that rearrange data."""
         return [(np.copyto, (prepared, x))]
 
     def finish(self, prepared: Array, x: Array) -> list[Step]:
+        """Return the calls that are the transpose of `prepare`."""
         return [(np.copyto, (x, prepared))]
 
     def planes(self, x: Array) -> dict[tuple[int, ...], Array]:
@@ -179,7 +194,7 @@ class _Direct(Unfolding):
         return {(): x}
 
     def source(self, tap: Sequence[int]) -> tuple[tuple[int, ...], list[int]]:
-        """Return which of the planes `tap` reads, and the index there that it reads for the first window of each axis."""
+        """Return which of the planes `tap` reads, and the index there that it reads for the first windows."""
         return (), [t * d - p for t, d, p in zip(tap, self.g.dilate, self.g.pad, strict=True)]
 
     def valid(self, axis: int, tap: int, begin: int = 0, end: int | None = None) -> tuple[int, int]:
@@ -202,14 +217,14 @@ class _Direct(Unfolding):
                 continue
             phase, offsets = self.source(tap)
             plane = planes[phase]
-            column = columns[(..., *tap, *(slice(None),) * self.rank)]
+            column = columns[trailing(*tap, *(slice(None),) * self.rank)]
             there = [
                 slice(low * s + o, (high - 1) * s + o + 1, s)
                 for (low, high), o, s in zip(valid[:lead], offsets[:lead], self.step[:lead], strict=True)
             ]
             here = [slice(low - first, high - first) for (low, high), (first, _) in zip(valid, bounds, strict=True)]
             if not self.flat:
-                yield phase, plane[(..., *there)], column[(..., *here)]
+                yield phase, plane[trailing(*there)], column[trailing(*here)]
                 continue
             whole = (slice(None),) * 2
             row = self.windows[-1]
@@ -219,8 +234,8 @@ class _Direct(Unfolding):
             before, after = max(0, -begin_there), max(0, begin_there + count - plane.shape[-2] * row)
             yield (
                 phase,
-                _merge(plane[(..., *there, *whole)])[..., begin_there + before : begin_there + count - after],
-                _merge(column[(..., *here[:lead], *whole)])[..., begin_here + before : begin_here + count - after],
+                _merge(plane[trailing(*there, *whole)])[..., begin_there + before : begin_there + count - after],
+                _merge(column[trailing(*here[:lead], *whole)])[..., begin_here + before : begin_here + count - after],
             )
 
     def _edges(self, columns: Array, begin: int, end: int, axes: Sequence[int]) -> Iterator[Array]:
@@ -235,14 +250,16 @@ class _Direct(Unfolding):
                 for edge in (slice(0, low - first), slice(high - first, last - first)):
                     if edge.start < edge.stop:
                         windows[axis] = edge
-                        yield columns[(..., *taps, *windows)]
+                        yield columns[trailing(*taps, *windows)]
 
     def unfold(self, source: Array, columns: Array, begin: int, end: int) -> list[Step]:
+        """Return the calls that fill the columns of rows ``[begin, end)`` of windows."""
         steps: list[Step] = [(np.copyto, (here, there)) for _, there, here in self._pairs(source, columns, begin, end)]
         steps += [(edge.fill, (0,)) for edge in self._edges(columns, begin, end, range(self.rank))]
         return steps
 
     def fold(self, columns: Array, target: Array, begin: int, end: int) -> list[Step]:
+        """Return the calls that add columns to where `unfold` reads them."""
         steps: list[Step] = []
         if self.flat:
             steps += [(edge.fill, (0,)) for edge in self._edges(columns, begin, end, [self.rank - 1])]
@@ -260,7 +277,7 @@ class _Direct(Unfolding):
         return [*steps, *((np.add, (there, here, there)) for _, there, here in pairs)]
 
 
-class _Phased(_Direct):
+class Phased(Direct):
     """Columns copied from the phases of the data.
 
     The phases have shape ``(images, channels, *number of phases, *length)``; element ``i`` of phase ``r`` of an axis
@@ -285,7 +302,7 @@ class _Phased(_Direct):
         return self.phases[axis].index(phase), shift
 
     def _length(self, axis: int) -> int:
-        """Return how many elements of each phase are kept: all that are read; in rows as many as windows, if possible."""
+        """Return how many elements of each phase are kept: all that are read, and rows as long as the result's."""
         read = 1
         for tap in range(self.g.kernel[axis]):
             low, high = self.valid(axis, tap)
@@ -294,27 +311,34 @@ class _Phased(_Direct):
         return max(read, self.windows[axis]) if axis == self.rank - 1 else read
 
     def planes(self, x: Array) -> dict[tuple[int, ...], Array]:
+        """Return the phases, by their index."""
         rest = (slice(None),) * self.rank
-        return {at: x[(..., *at, *rest)] for at in itertools.product(*(range(len(phases)) for phases in self.phases))}
+        return {
+            at: x[trailing(*at, *rest)] for at in itertools.product(*(range(len(phases)) for phases in self.phases))
+        }
 
     def source(self, tap: Sequence[int]) -> tuple[tuple[int, ...], list[int]]:
+        """Return the index of the phase that `tap` reads, and the index there that it reads for the first windows."""
         where = [self._source(axis, t) for axis, t in enumerate(tap)]
         return tuple(phase for phase, _ in where), [shift for _, shift in where]
 
     def prepared_shape(self, images: int, channels: int) -> tuple[int, ...]:
+        """Return the shape of the rearranged data."""
         return (images, channels, *map(len, self.phases), *self.length)
 
     def _parts(self, x: Array, prepared: Array) -> Iterator[tuple[Array, Array]]:
         """Yield views of equal shape of the data and of each phase."""
         for at, phase in self.planes(prepared).items():
-            strided = x[(..., *(slice(self.phases[a][k], None, self.g.stride[a]) for a, k in enumerate(at)))]
-            strided = strided[(..., *map(slice, self.length))]
-            yield strided, phase[(..., *map(slice, strided.shape[-self.rank :]))]
+            strided = x[trailing(*(slice(self.phases[a][k], None, self.g.stride[a]) for a, k in enumerate(at)))]
+            strided = strided[trailing(*map(slice, self.length))]
+            yield strided, phase[trailing(*map(slice, strided.shape[-self.rank :]))]
 
     def prepare(self, x: Array, prepared: Array) -> list[Step]:
+        """Return the calls that rearrange data."""
         return [(np.copyto, (phase, strided)) for strided, phase in self._parts(x, prepared)]
 
     def finish(self, prepared: Array, x: Array) -> list[Step]:
+        """Return the calls that are the transpose of `prepare`."""
         parts = list(self._parts(x, prepared))
         steps: list[Step] = [(np.copyto, part) for part in parts]
         if sum(strided.size for strided, _ in parts) < x.size:
@@ -322,22 +346,23 @@ class _Phased(_Direct):
         return steps
 
 
-class _Separable(Unfolding):
+class Separable(Unfolding):
     """Columns made in two passes: along the last axis for all rows, then along the others."""
 
     def __init__(self, g: Geometry) -> None:
         super().__init__(g)
         ones, last = (1,) * (self.rank - 1), self.rank - 1
-        self.across = _Direct(
+        self.across = Direct(
             replace(
                 g,
                 kernel=(*ones, g.kernel[last]),
                 stride=(*ones, g.stride[last]),
                 dilate=(*ones, g.dilate[last]),
                 pad=(*(0,) * last, g.pad[last]),
+                high=(*(0,) * last, g.high[last]),
             )
         )
-        self.down = _Direct(
+        self.down = Direct(
             replace(
                 g,
                 size=(*g.size[:last], self.windows[last]),
@@ -345,10 +370,12 @@ class _Separable(Unfolding):
                 stride=(*g.stride[:last], 1),
                 dilate=(*g.dilate[:last], 1),
                 pad=(*g.pad[:last], 0),
+                high=(*g.high[:last], 0),
             )
         )
 
     def prepared_shape(self, images: int, channels: int) -> tuple[int, ...]:
+        """Return the shape of the rearranged data."""
         return (images, channels, self.g.kernel[-1], *self.g.size[:-1], self.windows[-1])
 
     def _strips(self, prepared: Array) -> Array:
@@ -360,30 +387,39 @@ class _Separable(Unfolding):
         return np.expand_dims(np.moveaxis(columns, self.rank + 1, 2), self.rank + 2)
 
     def prepare(self, x: Array, prepared: Array) -> list[Step]:
+        """Return the calls that rearrange data."""
         return self.across.unfold(x, self._strips(prepared), 0, self.g.size[0])
 
     def finish(self, prepared: Array, x: Array) -> list[Step]:
+        """Return the calls that are the transpose of `prepare`."""
         return self.across.fold(self._strips(prepared), x, 0, self.g.size[0])
 
     def unfold(self, source: Array, columns: Array, begin: int, end: int) -> list[Step]:
+        """Return the calls that fill the columns of rows ``[begin, end)`` of windows."""
         return self.down.unfold(source, self._downwards(columns), begin, end)
 
     def fold(self, columns: Array, target: Array, begin: int, end: int) -> list[Step]:
+        """Return the calls that add columns to where `unfold` reads them."""
         return self.down.fold(self._downwards(columns), target, begin, end)
 
 
 def plan_unfolding(g: Geometry) -> Unfolding:
     """Return the fastest way to unfold; what is compared are numbers of moved elements and of moved rows."""
-    direct = _Direct(g)
+    direct = Direct(g)
     if direct.flat:
         return direct
     if max(g.stride) > 1:
         # Splitting moves elements once more, with a stride; it pays if each is then moved several times without.
-        phased = _Phased(g)
+        phased = Phased(g)
         return phased if g.taps > math.prod(map(len, phased.phases)) else direct
     if g.windows[-1] < SHORT_ROW and 1 < g.kernel[-1] < g.taps:
-        return _Separable(g)
+        return Separable(g)
     return direct
+
+
+def trailing(*index: object) -> Any:
+    """Return the index of an array's last axes, whatever axes come before."""
+    return (..., *index)
 
 
 def _merge(x: Array) -> Array:

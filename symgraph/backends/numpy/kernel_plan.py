@@ -58,14 +58,11 @@ class Scratch:
         self._places[name] = (self.nbytes, tuple(shape), dtype)
         self.nbytes += -(-math.prod(shape) * dtype.itemsize // ALIGNMENT) * ALIGNMENT
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._places
-
     def carve(self, name: str, workspace: Array) -> Array:
-        """Return the array reserved as `name`, as a view of `workspace`."""
+        """Return the array reserved as `name`, as a view of `workspace`, a flat array of bytes."""
         offset, shape, dtype = self._places[name]
         nbytes = math.prod(shape) * dtype.itemsize
-        return workspace.view(np.uint8)[offset : offset + nbytes].view(dtype).reshape(shape)
+        return workspace[offset : offset + nbytes].view(dtype).reshape(shape)
 
 
 class KernelPlan(ABC):
@@ -79,29 +76,22 @@ class KernelPlan(ABC):
         Shape of the result.
     dtype
         Element type of all of them.
-    compute
-        Element type of the arithmetic; by default float32 for float16, else `dtype`.
 
     Attributes
     ----------
-    method
-        A line that says how the plan computes, for people.
+    compute
+        Element type of the arithmetic: float32 for float16, else `dtype`.
     scratch
         The places of the scratch arrays; a subclass reserves its own after this class's.
     """
 
-    method = ""
+    #: Element type in which `workspace` is counted.
+    workspace_dtype = np.dtype(np.uint8)
 
-    def __init__(
-        self,
-        operands: Sequence[Sequence[int]],
-        result: Sequence[int],
-        dtype: npt.DTypeLike,
-        compute: npt.DTypeLike | None = None,
-    ) -> None:
+    def __init__(self, operands: Sequence[Sequence[int]], result: Sequence[int], dtype: npt.DTypeLike) -> None:
         self.shapes = (*map(tuple, operands), tuple(result))
         self.dtype = np.dtype(dtype)
-        self.compute = np.dtype(compute or (np.float32 if self.dtype == np.float16 else self.dtype))
+        self.compute = np.dtype(np.float32) if self.dtype == np.float16 else self.dtype
         self.scratch = Scratch()
         if self.compute != self.dtype:
             for position, shape in enumerate(self.shapes):
@@ -109,8 +99,8 @@ class KernelPlan(ABC):
 
     @property
     def workspace(self) -> int:
-        """Elements of `dtype` that the flat scratch array must have; 0 if none is needed."""
-        return -(-self.scratch.nbytes // self.dtype.itemsize)
+        """Bytes of scratch memory that `bind` must be given; 0 if none is needed."""
+        return self.scratch.nbytes
 
     @abstractmethod
     def steps(self, operands: Sequence[Array], out: Array, carve: Callable[[str], Array]) -> list[Step]:
@@ -124,10 +114,12 @@ class KernelPlan(ABC):
         return bool(x.flags.c_contiguous)
 
     def bind(self, *arrays: Array | None) -> Call:
-        """Prepare all calls for fixed arrays: the operands, the result, then the workspace (None if it is empty).
+        """Prepare all calls for fixed arrays: the operands, the result, then the workspace.
 
-        The result must not overlap an operand. An array whose memory layout the kernel cannot use is copied in every
-        call, through an array made here.
+        The workspace is a contiguous array of any dtype with at least `workspace` bytes, best aligned to `ALIGNMENT`;
+        None will do if no bytes are needed. Its contents mean nothing before and after a call. The result must not
+        overlap an operand. An array whose memory layout the kernel cannot use is copied in every call, through an
+        array made here.
 
         Returns
         -------
@@ -139,33 +131,32 @@ class KernelPlan(ABC):
         BindError
             If an array has another shape or dtype than planned, or the workspace is too small.
         """
-        *given, workspace = arrays
+        *given, scratch = arrays
         if len(given) != len(self.shapes):
             raise BindError(f"{len(given)} arrays given, expected {len(self.shapes)} and a workspace")
-        if self.workspace and (workspace is None or workspace.size < self.workspace or not workspace.flags.c_contiguous):
-            raise BindError(f"the workspace must be a contiguous array of {self.workspace} elements")
+        workspace = np.empty(0, np.uint8) if scratch is None else scratch
+        if workspace.nbytes < self.workspace or not workspace.flags.c_contiguous:
+            raise BindError(f"the workspace must be a contiguous array of at least {self.workspace} bytes")
+        carve = functools.partial(self.scratch.carve, workspace=workspace.reshape(-1).view(np.uint8))
         before: list[Step] = []
         after: list[Step] = []
         ready: list[Array] = []
-        last = len(given) - 1
         for position, (x, shape) in enumerate(zip(given, self.shapes, strict=True)):
             if x is None or x.shape != shape or x.dtype != self.dtype:
                 what = "None" if x is None else f"{x.dtype}{list(x.shape)}"
                 raise BindError(f"array {position} is {what}, planned was {self.dtype}{list(shape)}")
             if self.compute != self.dtype:
-                assert workspace is not None
-                y = self.scratch.carve(f"staged {position}", workspace)
+                y = carve(f"staged {position}")
             elif self.usable(position, x):
                 ready.append(x)
                 continue
             else:
                 y = np.empty(shape, self.compute)
             ready.append(y)
-            if position == last:
+            if position == len(given) - 1:
                 after.append((np.copyto, (x, y, "same_kind")))
             else:
                 before.append((np.copyto, (y, x)))
-        carve = functools.partial(self.scratch.carve, workspace=workspace)
         return chain([*before, *self.steps(ready[:-1], ready[-1], carve), *after])
 
     def run(self, *arrays: Array | None) -> None:
