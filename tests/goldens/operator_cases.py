@@ -553,6 +553,9 @@ for dtype in ("float64", "float16", "int32", "int64"):
     case(f"batch_dot-{dtype}", "batch_dot", {"lhs": whole(2, 2, 3, dtype=dtype), "rhs": whole(2, 3, 2, dtype=dtype)})
 case("dot-mixed", "dot", {"lhs": uniform(2, 3), "rhs": uniform(3, 2, dtype="float64")})
 case("dot-forward-stype", "dot", {"lhs": uniform(2, 4), "rhs": uniform(4, 3)}, forward_stype="default")
+case(
+    "batch_dot-forward-stype", "batch_dot", {"lhs": uniform(2, 2, 4), "rhs": uniform(2, 4, 3)}, forward_stype="default"
+)
 case("batch_dot", "batch_dot", {"lhs": uniform(2, 2, 4), "rhs": uniform(2, 4, 3)})
 case("batch_dot-4d", "batch_dot", {"lhs": uniform(2, 3, 2, 4), "rhs": uniform(2, 3, 4, 2)})
 case("batch_dot-2d", "batch_dot", {"lhs": uniform(2, 4), "rhs": uniform(4, 3)})
@@ -896,6 +899,15 @@ case("Embedding", "Embedding", {"data": given(0, 3, 1, 3), "weight": uniform(4, 
 case("Embedding-2d", "Embedding", {"data": whole(2, 3), "weight": uniform(4, 2)}, input_dim=4, output_dim=2)
 case("Embedding-outside", "Embedding", {"data": given(-1, 4, 9, 2), "weight": uniform(4, 2)}, input_dim=4, output_dim=2)
 case("Embedding-fraction", "Embedding", {"data": given(1.7, 0.5), "weight": uniform(4, 2)}, input_dim=4, output_dim=2)
+for dtype in ("int32", "int64", "int8", "uint8"):
+    case(
+        f"Embedding-of-{dtype}",
+        "Embedding",
+        {"data": given(1, 0), "weight": whole(3, 2, dtype=dtype)},
+        input_dim=3,
+        output_dim=2,
+        dtype=dtype,
+    )
 case("Embedding-bad-weight", "Embedding", {"data": given(0, 1), "weight": uniform(5, 2)}, input_dim=4, output_dim=2)
 case(
     "Embedding-sparse_grad",
@@ -987,6 +999,13 @@ case(
     "SequenceLast", "SequenceLast", {"data": uniform(4, 2, 3), "sequence_length": given(2, 4)}, use_sequence_length=True
 )
 case("SequenceLast-off", "SequenceLast", {"data": uniform(4, 2)})
+case(
+    "SequenceLast-axis1",
+    "SequenceLast",
+    {"data": uniform(2, 4, 3), "sequence_length": given(2, 4)},
+    use_sequence_length=True,
+    axis=1,
+)
 case(
     "SequenceReverse",
     "SequenceReverse",
@@ -1129,6 +1148,31 @@ case(
     kernel=(3, 3),
     layout="NHWC",
 )
+for tune in ("fastest", "limited_workspace", "None"):
+    case(
+        f"Convolution-cudnn_tune-{tune}",
+        "Convolution",
+        layer(uniform(1, 1, 3, 3), (1, 1, 2, 2), 1),
+        num_filter=1,
+        kernel=(2, 2),
+        cudnn_tune=tune,
+    )
+case(
+    "Convolution-3d-NCDHW",
+    "Convolution",
+    layer(uniform(1, 2, 3, 3, 3), (2, 2, 2, 2, 2), 2),
+    num_filter=2,
+    kernel=(2, 2, 2),
+    layout="NCDHW",
+)
+case(
+    "Convolution-3d-NDHWC",
+    "Convolution",
+    layer(uniform(1, 3, 3, 3, 2), (2, 2, 2, 2, 2), 2),
+    num_filter=2,
+    kernel=(2, 2, 2),
+    layout="NDHWC",
+)
 case(
     "Convolution-wrong-weight", "Convolution", layer(uniform(1, 2, 4, 4), (2, 3, 3, 3), 2), num_filter=2, kernel=(3, 3)
 )
@@ -1155,6 +1199,18 @@ for label, (shape, filters, more) in DECONVOLUTIONS.items():
         no_bias=False,
         **more,
     )
+
+case(
+    "Deconvolution-hints",
+    "Deconvolution",
+    layer(uniform(1, 2, 3, 3), (2, 1, 2, 2)),
+    num_filter=1,
+    kernel=(2, 2),
+    workspace=128,
+    cudnn_tune="off",
+    cudnn_off=True,
+    layout="NCHW",
+)
 
 for pool_type in ("max", "avg", "sum", "lp"):
     extra: dict[str, Any] = {"p_value": 2} if pool_type == "lp" else {}
@@ -1384,6 +1440,41 @@ case(
 )
 case("Pooling-lp-4", "Pooling", {"data": uniform(1, 1, 4, 4)}, pool_type="lp", p_value=4, kernel=(2, 2), stride=(2, 2))
 case("Pooling-lp-no-p", "Pooling", {"data": uniform(1, 1, 4, 4)}, pool_type="lp", kernel=(2, 2), stride=(2, 2))
+case("Pooling-cudnn_off", "Pooling", {"data": uniform(1, 1, 4, 4)}, kernel=(2, 2), cudnn_off=True)
+for pool_type in ("max", "avg"):
+    case(
+        f"Pooling-{pool_type}-NCW",
+        "Pooling",
+        {"data": uniform(1, 2, 4)},
+        pool_type=pool_type,
+        kernel=(2,),
+        layout="NCW",
+    )
+    case(
+        f"Pooling-{pool_type}-NCDHW",
+        "Pooling",
+        {"data": uniform(1, 2, 2, 3, 2)},
+        pool_type=pool_type,
+        kernel=(2, 2, 2),
+        layout="NCDHW",
+    )
+    case(
+        f"Pooling-{pool_type}-NDHWC",
+        "Pooling",
+        {"data": uniform(1, 2, 3, 2, 2)},
+        pool_type=pool_type,
+        kernel=(2, 2, 2),
+        layout="NDHWC",
+    )
+    case(
+        f"Pooling-{pool_type}-same-1d-no-pad",
+        "Pooling",
+        {"data": uniform(1, 2, 7)},
+        pool_type=pool_type,
+        kernel=(3,),
+        stride=(2,),
+        pooling_convention="same",
+    )
 case(
     "Pooling-max-all-negative-pad", "Pooling", {"data": uniform(1, 1, 3, 3, low=-3, high=-1)}, kernel=(3, 3), pad=(1, 1)
 )
@@ -1445,6 +1536,7 @@ case("BatchNorm-float16", "BatchNorm", norm_inputs(uniform(3, 2, 2, dtype="float
 case(
     "BatchNorm-float16-all", "BatchNorm", norm_inputs(uniform(3, 2, 2, dtype="float16"), 2, "float16"), fix_gamma=False
 )
+case("BatchNorm-calibration", "BatchNorm", norm_inputs(uniform(3, 2), 2), min_calib_range=-1.0, max_calib_range=1.0)
 case("LayerNorm", "LayerNorm", {"data": uniform(2, 3, 4), "gamma": uniform(4), "beta": uniform(4)})
 for axis in (0, 1, 2, -1, -2):
     case(
@@ -1474,6 +1566,14 @@ case(
     "LayerNorm-inference", "LayerNorm", {"data": uniform(2, 3, 4), "gamma": uniform(4), "beta": uniform(4)}, train=False
 )
 case("GroupNorm", "GroupNorm", {"data": uniform(2, 4, 3), "gamma": uniform(2), "beta": uniform(2)}, num_groups=2)
+case(
+    "GroupNorm-mean-var",
+    "GroupNorm",
+    {"data": uniform(2, 4, 3), "gamma": uniform(2), "beta": uniform(2)},
+    num_groups=2,
+    eps=0.1,
+    output_mean_var=True,
+)
 case("InstanceNorm", "InstanceNorm", {"data": uniform(2, 3, 4), "gamma": uniform(3), "beta": uniform(3)})
 case("InstanceNorm-4d", "InstanceNorm", {"data": uniform(2, 2, 2, 3), "gamma": uniform(2), "beta": uniform(2)}, eps=0.1)
 case(
@@ -1503,6 +1603,7 @@ case("LRN-even", "LRN", {"data": uniform(1, 4, 2, 2)}, nsize=2, alpha=0.2)
 case("LRN-inference", "LRN", {"data": uniform(2, 5, 2, 2)}, train=False, nsize=3)
 case("UpSampling", "UpSampling", {"arg0": uniform(1, 2, 2, 3)}, scale=2, sample_type="nearest")
 case("UpSampling-3", "UpSampling", {"arg0": uniform(2, 1, 2, 2)}, scale=3, sample_type="nearest")
+case("UpSampling-workspace", "UpSampling", {"arg0": uniform(1, 1, 2, 2)}, scale=2, sample_type="nearest", workspace=64)
 case(
     "UpSampling-concat",
     "UpSampling",
@@ -1544,6 +1645,7 @@ case("Dropout-p0-axes", "Dropout", {"data": uniform(3, 4)}, p=0, axes=(1,))
 case("Dropout-float64", "Dropout", {"data": uniform(3, 4, dtype="float64")}, train=False)
 case("Dropout-float16", "Dropout", {"data": uniform(3, 4, dtype="float16")}, train=False)
 case("Dropout-int32", "Dropout", {"data": whole(3, 4, dtype="int32")}, train=False)
+case("Dropout-cudnn_off", "Dropout", {"data": uniform(3, 4)}, train=False, cudnn_off=True)
 case("Dropout-p2", "Dropout", {"data": uniform(3, 4)}, train=False, p=2)
 case("Dropout-p1-inference", "Dropout", {"data": uniform(3, 4)}, train=False, p=1)
 case("Dropout-negative", "Dropout", {"data": uniform(3, 4)}, train=False, p=-0.1)
@@ -1571,6 +1673,9 @@ for dtype in ("int32", "int64", "float32", "float64", "uint8"):
         {"data": uniform(3, 4), "length": given(2, 4, 1, dtype=dtype)},
         use_length=True,
     )
+for name in ("log_softmax", "softmin"):
+    case(f"{name}-use_length-false", name, {"data": uniform(2, 3)}, use_length=False)
+    case(f"{name}-use_length", name, {"data": uniform(2, 3), "length": given(2, 1, dtype="int32")}, use_length=True)
 case(
     "softmax-length-axis1",
     "softmax",
@@ -1812,6 +1917,20 @@ case("_linspace-float64", "_linspace", start=0, stop=1, num=4, dtype="float64")
 case("_linspace-int32", "_linspace", start=0, stop=5, num=4, dtype="int32")
 case("_eye", "_eye", N=3)
 case("_eye-M", "_eye", N=2, M=4)
+for dtype in ("float16", "int64", "int8", "uint8"):
+    case(f"_eye-{dtype}", "_eye", N=2, M=3, dtype=dtype)
+for name, more in {
+    "_zeros": {"shape": (2,)},
+    "_ones": {"shape": (2,)},
+    "_full": {"shape": (2,), "value": 3},
+    "_arange": {"start": 0, "stop": 3},
+    "_eye": {"N": 2},
+    "_linspace": {"start": 0, "stop": 1, "num": 3},
+}.items():
+    case(f"{name}-ctx", name, ctx="cpu(0)", **more)
+for dtype in ("float16", "int64"):
+    case(f"_linspace-{dtype}", "_linspace", start=0, stop=4, num=3, dtype=dtype)
+case("_arange-infer_range-false", "_arange", start=0, stop=3, infer_range=False)
 case("_eye-k", "_eye", N=3, M=3, k=1)
 case("_eye-k-negative", "_eye", N=3, M=4, k=-1)
 for dtype in ("float64", "int32"):

@@ -1,17 +1,22 @@
 """Golden programs: small source texts that are run on MXNet once and on symgraph in every test run.
 
 A program uses ``mx`` (the module under test), ``np`` and ``raises``, and leaves its findings in ``result``. This module
-runs one and says whether two findings are the same; it does not know which module it runs.
+runs one, records what it finds, and says whether two findings are the same; it does not know which module it runs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+import sys
+import warnings
+from collections.abc import Callable, Collection
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+
+from tests.goldens.store import Writer
 
 # The kinds of error that are told apart; an error is of the first of these among its classes.
 FAMILIES = ("AttributeError", "IndexError", "KeyError", "NameError", "TypeError", "ValueError")
@@ -76,6 +81,53 @@ def plain(value: Any) -> Any:
     if hasattr(value, "asnumpy"):
         return value.asnumpy()
     raise TypeError(f"a program left a {type(value).__name__} in its result")
+
+
+def encode(value: Any, writer: Writer) -> Any:
+    """Put the arrays of a finding away and reduce its errors to their family."""
+    if isinstance(value, dict):
+        if value.keys() == {"raises"}:
+            return {"raises": family(value["raises"]) if value["raises"] else ""}
+        return {key: encode(item, writer) for key, item in value.items()}
+    if isinstance(value, list):
+        return [encode(item, writer) for item in value]
+    return {"array": writer.add(value)} if isinstance(value, np.ndarray) else value
+
+
+def record(name: str, listed: dict[str, str], module: ModuleType, lower_bounds: Collection[str] = ()) -> None:
+    """Run programs on the reference module and write what they find to ``NAME.json`` and ``NAME.npz``.
+
+    With words on the command line, only programs whose name contains one are run, and the findings are printed.
+
+    Parameters
+    ----------
+    name : str
+        Name of the index.
+    listed : dict of str to str
+        The programs by name.
+    module : module
+        MXNet.
+    lower_bounds : collection of str
+        Programs whose findings are the least that must be known.
+    """
+    warnings.simplefilter("ignore")
+    only = sys.argv[1:]
+    writer = Writer()
+    cases: dict[str, Any] = {}
+    for title, source in listed.items():
+        if only and not any(word in title for word in only):
+            continue
+        print(title, file=sys.stderr, flush=True)
+        with contextlib.redirect_stdout(None):  # inference prints its arguments when it fails
+            finding = run(source, module)
+        if only:
+            print(finding)
+        cases[title] = {"source": source, "result": encode(finding, writer)}
+        if title in lower_bounds:
+            cases[title]["lower_bound"] = True
+    if not only:
+        meta = {"mxnet": module.__version__, "numpy": np.__version__, "script": f"make_{name}.py"}
+        writer.save(name, {**meta, "engine": "native kernels"}, cases)
 
 
 def differences(

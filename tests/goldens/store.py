@@ -71,24 +71,9 @@ class Writer:
         members = {dtype: np.concatenate(chunks) for dtype, chunks in sorted(self._chunks.items())}
         if members:
             np.savez_compressed(FOLDER / f"{name}.npz", **members)
-        save_index(name, meta, cases)
-
-
-def save_index(name: str, meta: dict[str, Any], cases: dict[str, Any]) -> None:
-    """Write ``NAME.json``: the facts about the run, then one case a line.
-
-    Parameters
-    ----------
-    name : str
-        File name without its suffix.
-    meta : dict
-        Facts about the run.
-    cases : dict of str to JSON value
-        The cases by id.
-    """
-    text = json.dumps({"meta": meta}, sort_keys=True, indent=1)[:-2] + ',\n "cases": {\n'
-    text += ",\n".join(f"  {json.dumps(key)}: {json.dumps(cases[key], sort_keys=True)}" for key in sorted(cases))
-    (FOLDER / f"{name}.json").write_text(text + "\n }\n}\n", encoding="utf-8")
+        text = json.dumps({"meta": meta}, sort_keys=True, indent=1)[:-2] + ',\n "cases": {\n'
+        text += ",\n".join(f"  {json.dumps(key)}: {json.dumps(cases[key], sort_keys=True)}" for key in sorted(cases))
+        (FOLDER / f"{name}.json").write_text(text + "\n }\n}\n", encoding="utf-8")
 
 
 class Goldens:
