@@ -16,12 +16,12 @@ from typing import Any, Literal
 import numpy as np
 
 from symgraph.errors import ArgumentError, DTypeError, ShapeError
-from symgraph.op.partial import broadcast, broadcast_operand, merge, same_shape
+from symgraph.op.partial import axes_of, broadcast, broadcast_operand, merge, reduced, same_shape
 from symgraph.op.registry import op
 from symgraph.op.schema import Op, Sample, Tensor, arg, param
-from symgraph.op.types import Double
+from symgraph.op.types import Double, Shape
 
-__all__ = ["Domain", "binary", "broadcasting", "build", "reduce_to", "scalar", "typed_number", "unary"]
+__all__ = ["Domain", "binary", "broadcasting", "build", "reduction", "scalar", "typed_number", "unary"]
 
 #: What a function is defined on: "float": floating point numbers; integers go through float32 and are cut off towards
 #: zero, as MXNet does; "number": integers as they are, too; "any": booleans, too.
@@ -203,14 +203,6 @@ def broadcasting(
     return build(name, text, aliases, {"lhs": Tensor, "rhs": Tensor}, members)
 
 
-def reduce_to(xp: Any, dy: Any, shape: tuple[int, ...]) -> Any:
-    """Sum a gradient of a broadcast result over the axes along which an operand of `shape` was repeated."""
-    extra = dy.ndim - len(shape)
-    repeated = [k for k, n in enumerate(shape, extra) if n == 1 and dy.shape[k] != 1]
-    axes = [*range(extra), *repeated]
-    return xp.reshape(xp.sum(dy, axes), shape) if axes else dy
-
-
 def typed_number(value: float, dtype: Any) -> Any:
     """Return a number as a NumPy scalar of an element type, converted as C converts it.
 
@@ -291,3 +283,98 @@ def scalar(
     }
     text = f"{doc}\n\nThe result has the shape of `data`, and its element type unless `is_int` says otherwise."
     return build(name, text, aliases, {"data": Tensor, "scalar": Double, "is_int": bool}, members)
+
+
+def reduction(
+    name: str,
+    doc: str,
+    function: Callable[..., Any],
+    *,
+    aliases: Sequence[str] = (),
+    backward: Callable[..., Any] | None = None,
+    low: float = -1.0,
+    high: float = 1.0,
+    empty: bool = True,
+) -> type[Op]:
+    """Make an operator that reduces over axes.
+
+    Parameters
+    ----------
+    name, aliases
+        Its names.
+    doc
+        One sentence: what it computes of ``data`` along axes.
+    function
+        ``(xp, data, axes, keepdims) -> array``.
+    backward
+        ``(xp, dy, data, output, axes) -> gradient`` where the derived one is not MXNet's; `dy` and `output` have the
+        axes of `data`, of length 1 where it was reduced.
+    low, high
+        Range of the samples.
+    empty
+        Whether there is a result for no elements at all.
+    """
+
+    def axes(self: Any, rank: int) -> tuple[int, ...]:
+        # MXNet: an empty tuple, too, stands for all axes; and to exclude all axes then is to reduce over all.
+        if not self.axis:
+            return tuple(range(rank))
+        found = axes_of(self.axis, rank)
+        return tuple(k for k in range(rank) if k not in found) if self.exclude else found
+
+    def shapes(self: Any, data: Any = None, output: Any = None) -> Any:
+        if data is None:
+            return {}
+        over = axes(self, len(data))
+        if not self.keepdims and len(over) == len(data):
+            return {"output": (1,)}
+        result = merge(reduced(data, over, self.keepdims), output)
+        known = iter(result or ())
+        back = [n if (k in over and not self.keepdims) else next(known, None) for k, n in enumerate(data)]
+        return {"output": result, "data": tuple(n if k in over else m for k, (n, m) in enumerate(zip(data, back, strict=True)))}
+
+    def compute(self: Any, xp: Any, data: Any) -> Any:
+        over = axes(self, data.ndim)
+        result = function(xp, data, over, self.keepdims)
+        return xp.reshape(result, reduced(data.shape, over, self.keepdims))
+
+    sets: list[dict[str, Any]] = [
+        {},
+        {"axis": 0},
+        {"axis": -1, "keepdims": True},
+        {"axis": (0, 2)},
+        {"axis": (-1, -3), "keepdims": True},
+        {"axis": 1, "exclude": True},
+        {"axis": (0, 1, 2), "exclude": True},
+        {"keepdims": True},
+    ]
+    samples = [Sample([(2, 3, 4)], p, low=low, high=high) for p in sets]
+    samples.append(Sample([(3,)], {"axis": 0}, low=low, high=high))
+    samples.append(Sample([(2, 3)], {"axis": 1}, low=low, high=high, dtypes={"data": "float64"}))
+    samples.append(Sample([(2, 3)], {"axis": 1}, low=1, high=6, dtypes={"data": "int32"}))
+    samples.append(Sample([(2, 0, 3)], {"axis": 1 if empty else 2}, low=low, high=high))
+    members: dict[str, Any] = {
+        "data": arg("Input, of any shape."),
+        "axis": param("Axes to reduce over; None or an empty tuple: all. Negative ones count from the last.", default=None),
+        "keepdims": param("Keep the reduced axes, with length 1.", default=False),
+        "exclude": param("Reduce over all axes but the given ones instead.", default=False),
+        "shapes": shapes,
+        "compute": compute,
+        "samples": tuple(samples),
+    }
+    if backward is not None:
+        members["backward"] = _reduction_backward(backward, axes)
+    text = (
+        f"{doc}\n\nThe result has the shape of `data` without the reduced axes, (1,) if none are left, and its element "
+        "type."
+    )
+    return build(name, text, aliases, {"data": Tensor, "axis": Shape | None, "keepdims": bool, "exclude": bool}, members)
+
+
+def _reduction_backward(rule: Callable[..., Any], axes: Callable[..., tuple[int, ...]]) -> Callable[..., Any]:
+    def backward(self: Any, xp: Any, dy: Any, data: Any, output: Any) -> Any:
+        over = axes(self, data.ndim)
+        shape = reduced(data.shape, over, True)
+        return rule(xp, xp.reshape(dy, shape), data, xp.reshape(output, shape), over)
+
+    return backward

@@ -1,16 +1,19 @@
 """Partly known shapes: what an operator's shape rule computes with.
 
-A shape is None where nothing is known of it, or a tuple whose unknown dimensions are None. Functions here never
-complain about contradictions: a rule says what should hold, and who called the rule compares that with what is known.
+A shape is None where nothing is known of it, or a tuple whose unknown dimensions are None. A rule says what should
+hold, and who called the rule compares that with what is known; so functions here complain only about contradictions
+that would not show that way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
+from symgraph.errors import ShapeError
 from symgraph.op.schema import PartialShape
 
-__all__ = ["broadcast", "broadcast_operand", "is_known", "merge", "same_shape"]
+__all__ = ["axes_of", "axis_of", "broadcast", "broadcast_operand", "is_known", "merge", "reduced", "same_shape", "size_of"]
 
 
 def is_known(shape: PartialShape | None) -> bool:
@@ -45,14 +48,21 @@ def same_shape(names: Iterable[str], known: Mapping[str, PartialShape | None]) -
 def broadcast(x: PartialShape | None, y: PartialShape | None) -> PartialShape | None:
     """Return the shape that two operands have together, by NumPy's broadcasting.
 
-    >>> broadcast((2, 1, None), (None, 3, 4))
-    (None, 3, 4)
+    Raises
+    ------
+    ShapeError
+        If they do not broadcast.
+
+    >>> broadcast((2, 1, 1), (None, 3, None))
+    (2, 3, None)
     """
     if x is None or y is None:
         return None
     rank = max(len(x), len(y))
-    x, y = (1,) * (rank - len(x)) + tuple(x), (1,) * (rank - len(y)) + tuple(y)
-    return tuple(_broadcast_dim(m, n) for m, n in zip(x, y, strict=True))
+    left, right = (1,) * (rank - len(x)) + tuple(x), (1,) * (rank - len(y)) + tuple(y)
+    if any(m != n and m not in (1, None) and n not in (1, None) for m, n in zip(left, right, strict=True)):
+        raise ShapeError(f"shapes {x} and {y} do not broadcast")
+    return tuple(_broadcast_dim(m, n) for m, n in zip(left, right, strict=True))
 
 
 def _broadcast_dim(m: int | None, n: int | None) -> int | None:
@@ -84,3 +94,47 @@ def broadcast_operand(
             if output[-k] == 1 or alone:
                 found[-k] = output[-k]
     return tuple(found)
+
+
+def size_of(shape: Sequence[int | None]) -> int | None:
+    """Return the number of elements; None if it is not known."""
+    return None if None in shape else math.prod(n for n in shape if n is not None)
+
+
+def axis_of(axis: int, rank: int, what: str = "axis") -> int:
+    """Return an axis counted from the front.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such axis.
+    """
+    if not -rank <= axis < rank:
+        raise ShapeError(f"{what} is {axis}, but the input has {rank} axes")
+    return axis % rank
+
+
+def axes_of(axes: Sequence[int], rank: int, what: str = "axis") -> tuple[int, ...]:
+    """Return axes counted from the front, ascending.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such axis, or one stands twice.
+    """
+    found = sorted(axis_of(a, rank, what) for a in axes)
+    if len(set(found)) != len(found):
+        raise ShapeError(f"{what} {tuple(axes)} names an axis twice")
+    return tuple(found)
+
+
+def reduced(shape: Sequence[int | None], axes: Sequence[int], keepdims: bool) -> PartialShape:
+    """Return the shape after a reduction over `axes`; what has no axis left has the shape (1,).
+
+    >>> reduced((2, None, 4), (0, 2), False), reduced((2, 3), (0, 1), False)
+    ((None,), (1,))
+    """
+    if keepdims:
+        return tuple(1 if k in axes else n for k, n in enumerate(shape))
+    # MXNet: there are no arrays without axes.
+    return tuple(n for k, n in enumerate(shape) if k not in axes) or (1,)

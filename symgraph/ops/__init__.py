@@ -4,9 +4,12 @@ An operator belongs in the file of its family; a new family is a new file, named
 """
 
 from symgraph.ops import (
+    create,
     elementwise,
-    optimizer_multi,
-    optimizer_update,
+    indexing,
+    linear,
+    reduce,
+    shape,
 )
 
-__all__ = ["elementwise", "optimizer_multi", "optimizer_update"]
+__all__ = ["create", "elementwise", "indexing", "linear", "reduce", "shape"]

@@ -1,0 +1,157 @@
+"""Products of matrices, and of arrays as matrices. Layers with weights are in `nn`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from symgraph.errors import ShapeError
+from symgraph.op import Op, Sample, Tensor, Tensors, arg, args, op, param
+from symgraph.op.partial import merge
+
+Storage = Literal["default", "row_sparse", "csr"] | None
+
+
+def _swap(xp: Any, x: Any) -> Any:
+    return xp.swapaxes(x, -1, -2)
+
+
+@op("dot", aliases=["_sparse_dot"])
+class Dot(Op):
+    """Dot product: sums over the last axis of `lhs` and the first of `rhs`.
+
+    The result has the remaining axes of `lhs`, then those of `rhs`; the product of two vectors has the shape (1,).
+    """
+
+    lhs: Tensor = arg("Left operand, (..., n); with `transpose_a` (n, ...).")
+    rhs: Tensor = arg("Right operand, (n, ...); with `transpose_b` (..., n).")
+
+    transpose_a: bool = param("Sum over the first axis of `lhs` instead.", default=False)
+    transpose_b: bool = param("Sum over the last axis of `rhs` instead.", default=False)
+    forward_stype: Storage = param("Storage of the result; all storage is dense here.", default=None)
+
+    samples = (
+        Sample([(2, 4), (4, 3)]),
+        Sample([(4, 2), (4, 3)], {"transpose_a": True}),
+        Sample([(2, 4), (3, 4)], {"transpose_b": True}),
+        Sample([(4, 2), (3, 4)], {"transpose_a": True, "transpose_b": True}),
+        Sample([(4,), (4,)]),
+        Sample([(2, 4), (4,)]),
+        Sample([(4,), (4, 3)]),
+        Sample([(2, 3, 4), (4, 2)]),
+        Sample([(4, 2, 3), (2, 3, 4)], {"transpose_a": True, "transpose_b": True}),
+        Sample([(2, 3), (3, 2)], low=0, high=5, dtypes={"lhs": "int32", "rhs": "int32"}),
+        Sample([(0, 4), (4, 3)]),
+        Sample([(2, 0), (0, 3)]),
+    )
+
+    def _split(self, lhs, rhs):
+        """Return the summed and the remaining lengths of both operands."""
+        for name, x in (("lhs", lhs), ("rhs", rhs)):
+            if len(x) == 0:
+                raise ShapeError(f"{name} has shape (), but must have an axis to sum over")
+        if len(lhs) == len(rhs) == 1 and (self.transpose_a or self.transpose_b):
+            raise ShapeError("vectors cannot be transposed")
+        left = (lhs[0], lhs[1:]) if self.transpose_a else (lhs[-1], lhs[:-1])
+        right = (rhs[-1], rhs[:-1]) if self.transpose_b else (rhs[0], rhs[1:])
+        return left, right
+
+    def shapes(self, lhs=None, rhs=None):
+        """The summed lengths are equal."""
+        if lhs is None or rhs is None:
+            return {}
+        (m, left), (n, right) = self._split(lhs, rhs)
+        length = n if m is None else m
+        return {
+            "lhs": (length, *left) if self.transpose_a else (*left, length),
+            "rhs": (*right, length) if self.transpose_b else (length, *right),
+            "output": (*left, *right) or (1,),
+        }
+
+    def compute(self, xp, lhs, rhs):
+        """Return the product, as one of matrices."""
+        (m, left), (n, right) = self._split(lhs.shape, rhs.shape)
+        if m != n:
+            raise ShapeError(f"lhs has shape {lhs.shape} and rhs {rhs.shape}, so the summed lengths {m} and {n} differ")
+        rows, columns = math.prod(left), math.prod(right)
+        a = _swap(xp, xp.reshape(lhs, (m, rows))) if self.transpose_a else xp.reshape(lhs, (rows, m))
+        b = _swap(xp, xp.reshape(rhs, (columns, m))) if self.transpose_b else xp.reshape(rhs, (m, columns))
+        return xp.reshape(xp.matmul(a, b), (*left, *right) or (1,))
+
+
+@op("batch_dot", aliases=["_npx_batch_dot"])
+class BatchDot(Op):
+    """Matrix products of two stacks of matrices: the last two axes are multiplied, the others are equal.
+
+    The result has the shape (..., rows, columns).
+    """
+
+    lhs: Tensor = arg("Left matrices, (..., rows, n); with `transpose_a` (..., n, rows). At least three axes.")
+    rhs: Tensor = arg("Right matrices, (..., n, columns); with `transpose_b` (..., columns, n).")
+
+    transpose_a: bool = param("Transpose the left matrices first.", default=False)
+    transpose_b: bool = param("Transpose the right matrices first.", default=False)
+    forward_stype: Storage = param("Storage of the result; all storage is dense here.", default=None)
+
+    samples = (
+        Sample([(2, 2, 4), (2, 4, 3)]),
+        Sample([(2, 4, 2), (2, 4, 3)], {"transpose_a": True}),
+        Sample([(2, 2, 4), (2, 3, 4)], {"transpose_b": True}),
+        Sample([(2, 4, 2), (2, 3, 4)], {"transpose_a": True, "transpose_b": True}),
+        Sample([(2, 3, 2, 4), (2, 3, 4, 2)]),
+        Sample([(0, 2, 4), (0, 4, 3)]),
+    )
+
+    def shapes(self, lhs=None, rhs=None, output=None):
+        """Leading axes are alike, and so are the summed lengths."""
+        for name, x in (("lhs", lhs), ("rhs", rhs), ("output", output)):
+            if x is not None and len(x) < 3:
+                raise ShapeError(f"{name} has shape {x}, but must have at least three axes")
+        known = [x[:-2] for x in (lhs, rhs, output) if x is not None]
+        batch = merge(*known)
+        if batch is None:
+            return {}
+        left = (None, None) if lhs is None else lhs[-2:][::-1] if self.transpose_a else lhs[-2:]
+        right = (None, None) if rhs is None else rhs[-2:][::-1] if self.transpose_b else rhs[-2:]
+        rows, columns = (None, None) if output is None else output[-2:]
+        rows = left[0] if left[0] is not None else rows
+        columns = right[1] if right[1] is not None else columns
+        length = left[1] if left[1] is not None else right[0]
+        return {
+            "lhs": (*batch, *((length, rows) if self.transpose_a else (rows, length))),
+            "rhs": (*batch, *((columns, length) if self.transpose_b else (length, columns))),
+            "output": (*batch, rows, columns),
+        }
+
+    def compute(self, xp, lhs, rhs):
+        """Return the products."""
+        if lhs.ndim < 3 or lhs.shape[:-2] != rhs.shape[:-2]:
+            raise ShapeError(f"lhs has shape {lhs.shape} and rhs {rhs.shape}, but all axes but the last two must be equal")
+        a = _swap(xp, lhs) if self.transpose_a else lhs
+        b = _swap(xp, rhs) if self.transpose_b else rhs
+        return xp.matmul(a, b)
+
+
+@op("khatri_rao")
+class KhatriRao(Op):
+    """Column-wise Kronecker product of matrices with equally many columns.
+
+    The result has the shape (product of all rows, columns).
+    """
+
+    args: Tensors = args("Matrices, (rows, columns) each.", count="num_args")
+
+    num_args: int = param("Number of matrices.", ge=1)
+
+    differentiable = False
+    samples = (Sample([(2, 3), (4, 3)], {"num_args": 2}), Sample([(2, 3), (1, 3), (3, 3)], {"num_args": 3}))
+
+    def compute(self, xp, *matrices):
+        """Return the product, from left to right."""
+        result = matrices[0]
+        for x in matrices[1:]:
+            if x.ndim != 2 or result.ndim != 2 or x.shape[1] != result.shape[1]:
+                raise ShapeError(f"matrices have shapes {result.shape} and {x.shape}, but must have equally many columns")
+            product = xp.expand_dims(result, 1) * xp.expand_dims(x, 0)
+            result = xp.reshape(product, (result.shape[0] * x.shape[0], x.shape[1]))
+        return result
