@@ -279,12 +279,12 @@ class _Parser:
     def graph(self, raw: Any, place: str) -> tuple[Document, list[_Body]]:
         """Return the document, with empty `NodeRecord.subgraphs`, and what is to become these."""
         if type(raw) is not dict:
-            _fail(f"a graph is a JSON object, but this is {_kind(raw)}", place)
+            _fail(f"a graph must be a JSON object, but this is {_kind(raw)}", place)
         self.check_keys(raw, _GRAPH_KEY_SET, _GRAPH_KEYS, _GRAPH_REQUIRED, place)
         raw_nodes, raw_heads, raw_args = raw["nodes"], raw["heads"], raw["arg_nodes"]
         for key in ("nodes", "heads", "arg_nodes"):
             if type(raw[key]) is not list:
-                _fail(f"'{key}' is a list, but this is {_kind(raw[key])}", place)
+                _fail(f"'{key}' must be a list, but it is {_kind(raw[key])}", place)
         if not raw_nodes:
             _fail("the graph has no nodes", place)
         if not raw_heads:
@@ -319,7 +319,7 @@ class _Parser:
         good_keys: set[str] = set()  # attribute keys repeat from node to node
         for index, raw in enumerate(raw_nodes):
             if type(raw) is not dict:
-                _fail(f"a node is a JSON object, but this is {_kind(raw)}", f"{place}, node {index}")
+                _fail(f"a node must be a JSON object, but this is {_kind(raw)}", f"{place}, node {index}")
             if not raw.keys() <= _NODE_KEY_SET or not ("op" in raw and "name" in raw and "inputs" in raw):
                 self.check_keys(raw, _NODE_KEY_SET, _NODE_KEYS, _NODE_REQUIRED, _at(place, index, raw))
             op, name, raw_inputs = raw["op"], raw["name"], raw["inputs"]
@@ -329,14 +329,14 @@ class _Parser:
             if not (type(op) is str and len(op) <= max_name and op.isprintable()):
                 self.check_name("op", op, _at(place, index, raw))
             if type(raw_inputs) is not list:
-                _fail(f"'inputs' is a list, but this is {_kind(raw_inputs)}", _at(place, index, raw))
+                _fail(f"'inputs' must be a list, but it is {_kind(raw_inputs)}", _at(place, index, raw))
 
             if _OLD_ATTR_KEYS.isdisjoint(raw):
                 attrs = raw.get("attrs", {})
             else:
                 attrs = self.merged_attrs(raw, _at(place, index, raw))
             if type(attrs) is not dict:
-                _fail(f"'attrs' is an object, but this is {_kind(attrs)}", _at(place, index, raw))
+                _fail(f"'attrs' must be an object, but it is {_kind(attrs)}", _at(place, index, raw))
             for key, value in attrs.items():
                 if key not in good_keys:
                     self.check_name("attribute", key, _at(place, index, raw))
@@ -374,7 +374,7 @@ class _Parser:
         if "control_deps" in raw:
             deps = raw["control_deps"]
             if type(deps) is not list:
-                _fail(f"'control_deps' is a list, but this is {_kind(deps)}", _at(place, index, raw))
+                _fail(f"'control_deps' must be a list, but it is {_kind(deps)}", _at(place, index, raw))
             for slot, dep in enumerate(deps):
                 where = f"{_at(place, index, raw)}, control_deps[{slot}]"
                 if type(dep) is not int or not 0 <= dep < count:
@@ -388,7 +388,7 @@ class _Parser:
             if type(raw["backward_source_id"]) is not int or not -1 <= raw["backward_source_id"] <= _MAX_INT:
                 _fail(f"{shown(raw['backward_source_id'])} is not a node index or -1", where)
         if "subgraphs" in raw and type(raw["subgraphs"]) is not list:
-            _fail(f"'subgraphs' is a list, but this is {_kind(raw['subgraphs'])}", _at(place, index, raw))
+            _fail(f"'subgraphs' must be a list, but it is {_kind(raw['subgraphs'])}", _at(place, index, raw))
         return ordered
 
     def merged_attrs(self, raw: dict[str, Any], where: str) -> dict[str, Any]:
@@ -396,7 +396,7 @@ class _Parser:
         attrs: dict[str, Any] = {}
         for key in ("attr", "attrs", "param"):
             if key in raw and type(raw[key]) is not dict:
-                _fail(f"'{key}' is an object, but this is {_kind(raw[key])}", where)
+                _fail(f"'{key}' must be an object, but it is {_kind(raw[key])}", where)
         # MXNet: 'attr' and 'attrs' are one thing, the later one replaces; 'param' never overrides.
         for key, value in raw.items():
             if key in ("attr", "attrs"):
@@ -409,7 +409,9 @@ class _Parser:
         missing = [key for key in required if key not in raw]
         if missing:
             found = ", ".join(shown(key) for key in list(raw)[:10]) or "none"
-            _fail(f"the key {_listed(missing)} is missing", where, facts={"keys found": found})
+            keys = " and ".join(f"'{key}'" for key in missing)
+            what = f"the key {keys} is missing" if len(missing) == 1 else f"the keys {keys} are missing"
+            _fail(what, where, facts={"keys found": found})
         for key in raw:
             if key not in known:
                 facts = {"known": ", ".join(names)}
@@ -417,14 +419,14 @@ class _Parser:
 
     def check_name(self, what: str, name: Any, where: str) -> None:
         if type(name) is not str:
-            _fail(f"'{what}' is a string, but this is {_kind(name)}", where)
+            _fail(f"'{what}' must be a string, but it is {_kind(name)}", where)
         fault = name_fault(name, self.limits.max_name)
         if fault:
             _fail(f"{'the ' if what != 'attribute' else ''}{what} {shown(name)} {fault}", where)
 
     def check_value(self, key: str, value: Any, where: str) -> None:
         if type(value) is not str:
-            what = f"attribute {shown(key)} is {_kind(value)}, but attributes are strings"
+            what = f"attribute {shown(key)} is {_kind(value)}, but must be a string"
             if type(value) in (int, float, bool):
                 what += f'; write "{value}"'
             _fail(what, where)
@@ -464,12 +466,12 @@ class _Parser:
     def graph_attrs(self, raw: Any, place: str) -> dict[str, GraphAttr]:
         where = f"{place}, attrs"
         if type(raw) is not dict:
-            _fail(f"'attrs' is an object, but this is {_kind(raw)}", place)
+            _fail(f"'attrs' must be an object, but it is {_kind(raw)}", place)
         attrs: dict[str, GraphAttr] = {}
         for key, pair in raw.items():
             self.check_name("attribute", key, where)
             if type(pair) is not list or len(pair) != 2 or type(pair[0]) is not str:
-                what = f'{shown(key)} is a pair of a type and a value such as ["int", 10901], not {shown(pair)}'
+                what = f'{shown(key)} must be a pair of a type and a value such as ["int", 10901], not {shown(pair)}'
                 _fail(what, where)
             kind, value = pair
             if kind not in _GRAPH_ATTR_TYPES:
@@ -479,7 +481,7 @@ class _Parser:
                 _fail(f"{shown(key)} is declared {kind}, but its value is {shown(value)}", where)
             attrs[key] = (kind, value)
         if "mxnet_version" in attrs and attrs["mxnet_version"][0] != "int":
-            _fail('\'mxnet_version\' is an "int", for example ["int", 10901]', where)
+            _fail('\'mxnet_version\' must be an "int", for example ["int", 10901]', where)
         return attrs
 
     def in_order(self, graph: Document, place: str) -> Document:
@@ -507,7 +509,7 @@ class _Parser:
                     on_path = [each for each, _ in path]
                     cycle = [need, *reversed(on_path[on_path.index(need) :])]
                     facts = _cycle_facts(cycle, nodes)
-                    _fail("the nodes form a cycle, each an input of the next", place, facts=facts)
+                    _fail("the nodes form a cycle, each needed by the next", place, facts=facts)
 
         new = [0] * len(nodes)
         for position, index in enumerate(order):
@@ -527,14 +529,14 @@ class _Parser:
 def _entry_fault(entry: Any, count: int) -> str | None:
     """Say what is wrong with an input or a head in a graph of `count` nodes; None if nothing is."""
     if type(entry) is not list or not 2 <= len(entry) <= 3:
-        return f"{shown(entry)} is not [node, output] or [node, output, version]"
+        return f"{shown(entry)} must be [node, output] or [node, output, version]"
     index, output = entry[0], entry[1]
     if not (type(index) is int and 0 <= index < count):
         return f"node index {shown(index)}; the graph has nodes 0 to {count - 1}"
     if not (type(output) is int and 0 <= output <= _MAX_INT):
-        return f"output index {shown(output)}; it is a whole number from 0 to {_MAX_INT}"
+        return f"output index {shown(output)}; it must be a whole number from 0 to {_MAX_INT}"
     if len(entry) == 3 and not (type(entry[2]) is int and 0 <= entry[2] <= _MAX_INT):
-        return f"version {shown(entry[2])}; it is a whole number from 0 to {_MAX_INT}"
+        return f"version {shown(entry[2])}; it must be a whole number from 0 to {_MAX_INT}"
     return None
 
 
@@ -582,10 +584,6 @@ def _at(place: str, index: int, raw: dict[str, Any]) -> str:
 
 def _label(place: str, index: int, node: NodeRecord) -> str:
     return f"{place}, node {index} {shown(node.name)}"
-
-
-def _listed(keys: Iterable[str]) -> str:
-    return " and ".join(f"'{key}'" for key in keys)
 
 
 # --------------------------------------------------------------------------------------------------------------------
