@@ -12,7 +12,7 @@ Plans are made from shapes alone; see `symgraph.backends.numpy.kernel_plan` for 
   The first pass goes along rows of windows, so that its calls run over whole rows, and shrinks what strided calls see.
 * The gradient of the maximum goes to the *first* greatest element of a window, in the order of the window's elements,
   as in MXNet. Taps are compared with the result one after the other; a mask remembers which windows are still open.
-  With a stride, data and gradient are held by phases meanwhile, so all of these calls are contiguous.
+  Data and results are laid out so that each of these calls is one run over whole planes (see `_ArgMax`).
 * Large arrays are cut into blocks of planes that fit a cache, spread over the workers.
 
 What does not belong here: pooling conventions, divisors, shape rules: the operator's.
@@ -20,7 +20,6 @@ What does not belong here: pooling conventions, divisors, shape rules: the opera
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +30,7 @@ import numpy.typing as npt
 
 from symgraph.backends.numpy.kernel_plan import Array, KernelPlan, Step, chain
 from symgraph.backends.numpy.threads import parallel, ranges, worker_count
-from symgraph.backends.numpy.unfolding import Direct, Geometry, Phased, trailing
+from symgraph.backends.numpy.unfolding import Geometry, trailing
 
 __all__ = ["plan_forward", "plan_gather", "plan_gradient"]
 
@@ -50,6 +49,9 @@ def _lowest(dtype: np.dtype[Any]) -> int | float:
 class _PoolingPlan(KernelPlan):
     """What the plans share: planes of all images and channels in one axis, cut into blocks for the workers."""
 
+    #: Blocks that must be there for each worker, else there are fewer workers.
+    blocks_a_lane = 2
+
     def __init__(
         self,
         data: Sequence[int],
@@ -65,15 +67,13 @@ class _PoolingPlan(KernelPlan):
         if len(size) == 1:
             size, kernel, stride, low, high = (1, *size), (1, *kernel), (1, *stride), (0, *low), (0, *high)
         self.g = Geometry(data[0], data[1], data[1], data[1], size, kernel, stride, (1,) * len(size), low, high)
-        self.direct = Direct(self.g)
         self.rank = len(size)
         shapes = operands(tuple(data), (*data[:2], *self.g.windows[len(size) - len(data) + 2 :]))
         super().__init__(shapes[:-1], shapes[-1], dtype)
         self.planes = data[0] * data[1]
         plane = math.prod(size) * self.compute.itemsize
         self.blocks = ranges(self.planes, -(-self.planes * plane // BLOCK_BYTES)) if self.planes else []
-        # Each pass costs as much as several copies, so fewer bytes than for a plain copy are worth a thread.
-        self.lanes = min(worker_count(), len(self.blocks) // 2) or 1
+        self.lanes = min(worker_count(), len(self.blocks) // self.blocks_a_lane) or 1
 
     def reserve(self, name: str, shape: Sequence[int], dtype: npt.DTypeLike | None = None) -> None:
         """Set scratch aside for each lane: an array of that shape for each plane of a block."""
@@ -113,7 +113,7 @@ class _PoolingPlan(KernelPlan):
         g = self.g
         taps = []
         for tap in range(g.kernel[axis]):
-            low, high = self.direct.valid(axis, tap)
+            low, high = g.valid(axis, tap)
             if low < high:
                 first, step = tap - g.pad[axis], g.stride[axis]
                 taps.append((slice(low * step + first, (high - 1) * step + first + 1, step), slice(low, high)))
@@ -191,52 +191,60 @@ class _SumGradient(_PoolingPlan):
     ) -> None:
         super().__init__(data, kernel, stride, pad, dtype, lambda x, y: (y, x))
         g = self.g
-        #: Whether windows do not overlap and leave nothing out: a gradient is copied to all of its window.
-        self.tiled = (
-            g.stride == g.kernel
-            and not g.padded
-            and all(n == k * w for n, k, w in zip(g.size, g.kernel, g.windows, strict=True))
-        )
+        self.whole = g.kernel == g.size and not g.padded
         self.axes = self.passes()[::-1]
-        if not self.tiled:
+        if not self.whole:
             for axis in self.axes[:-1]:
                 self.reserve(f"pass {axis}", (*g.windows[:axis], *g.size[axis:]))
 
     def steps(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[Step]:
-        g = self.g
+        """Return the calls: along each axis, one for each tap."""
         dy, dx = self.result(operands[0]), self.data(out)
-        if self.tiled:
-            tiles = itertools.chain.from_iterable(zip(g.windows, g.kernel, strict=True))
-            return [(np.copyto, (dx.reshape(-1, *tiles), np.expand_dims(dy, tuple(range(2, 2 * self.rank + 1, 2)))))]
-        if not self.axes:
+        if self.whole or not self.axes:
             return [(np.copyto, (dx, dy))]
 
         def block_steps(own: Carve, dy: Array, dx: Array) -> list[Step]:
             steps: list[Step] = []
             for axis in self.axes:
                 target = dx if axis == self.axes[-1] else own(f"pass {axis}")
-                lead = (slice(None),) * (axis + 1)
-                steps.append((target.fill, (0,)))
-                fresh = set(range(g.stride[axis]))
-                for read, windows in self.axis_taps(axis):
-                    there, head = target[(*lead, read)], dy[(*lead, windows)]
-                    # The first tap of each phase meets only zeros.
-                    if read.start % g.stride[axis] in fresh:
-                        fresh.remove(read.start % g.stride[axis])
-                        steps.append((np.copyto, (there, head)))
-                    else:
-                        steps.append((np.add, (there, head, there)))
+                steps += self._pass(axis, dy, target)
                 dy = target
             return steps
 
         return self.by_blocks(block_steps, (dy, dx), carve)
 
+    def _pass(self, axis: int, dy: Array, dx: Array) -> list[Step]:
+        step = self.g.stride[axis]
+        lead = (slice(None),) * (axis + 1)
+        # The first tap of each phase meets only zeros.
+        fresh: set[int] = set()
+        covered = 0
+        steps: list[Step] = []
+        for read, windows in self.axis_taps(axis):
+            there, head = dx[(*lead, read)], dy[(*lead, windows)]
+            if read.start % step in fresh:
+                steps.append((np.add, (there, head, there)))
+            else:
+                fresh.add(read.start % step)
+                covered += there.shape[axis + 1]
+                steps.append((np.copyto, (there, head)))
+        if covered < self.g.size[axis]:
+            steps.insert(0, (dx.fill, (0,)))
+        return steps
+
 
 class _ArgMax(_PoolingPlan):
     """What needs to know where a window's first greatest element is.
 
-    Scratch: ``phases`` of the data (with a stride), ``hit`` and ``open`` (masks over windows).
+    Padded data is laid out by phases: element ``i`` of phase ``r`` along an axis is element ``i * stride + r`` of the
+    padded data. So what a tap reads for all windows of a plane is one shifted run over a phase, if the arrays over
+    windows have rows (and planes of rows) as long as the phases. What those arrays hold beyond the windows is zero
+    in the head gradients, and nobody's business in the others. Padding is NaN, which equals nothing.
+
+    Scratch: ``data`` in that layout; ``result`` with long rows; ``hit`` and ``open``, masks over windows.
     """
+
+    blocks_a_lane = 1
 
     def __init__(
         self,
@@ -248,37 +256,65 @@ class _ArgMax(_PoolingPlan):
         operands: Callable[[tuple[int, ...], tuple[int, ...]], Sequence[tuple[int, ...]]],
     ) -> None:
         super().__init__(data, kernel, stride, pad, dtype, operands)
-        #: Where taps read: from phases, or, without stride, from the data itself.
-        self.layout: Direct = Phased(self.g) if max(self.g.stride) > 1 else self.direct
-        self.arranged = self.layout.prepared_shape(1, 1)[2:]
-        if self.layout.prepared:
-            self.reserve("phases", self.arranged)
-        self.reserve("hit", self.g.windows, np.bool_)
-        self.reserve("open", self.g.windows, np.bool_)
+        g = self.g
+        self.phases = tuple(min(k, s) for k, s in zip(g.kernel, g.stride, strict=True))
+        self.length = tuple(w + (k - 1) // s for w, k, s in zip(g.windows, g.kernel, g.stride, strict=True))
+        self.long = (g.windows[0], *self.length[1:])
+        #: Elements of a run over a phase: from the first to the last window, with the ends of the rows between.
+        self.run_length = 1 + sum((w - 1) * math.prod(self.length[axis + 1 :]) for axis, w in enumerate(g.windows))
+        self.reserve("data", (*self.phases, *self.length))
+        if self.long != g.windows:
+            self.reserve("result", self.long)
+        self.reserve("hit", self.long, np.bool_)
+        self.reserve("open", self.long, np.bool_)
+        # Choosing multiplies bits, as integers, by 0 or 1: that keeps infinities and NaN out of other elements.
+        self.bits = np.dtype(f"i{self.compute.itemsize}")
 
-    def arrange(self, x: Array, phases: Array) -> list[Step]:
-        """Return the calls that copy data to its phases."""
-        return self.layout.prepare(x, phases)
+    def parts(self, x: Array, laid: Array) -> list[tuple[Array, Array]]:
+        """Return, for each phase, views of equal shape of the data and of the phase."""
+        g = self.g
+        parts = []
+        for phase in itertools.product(*map(range, self.phases)):
+            here, there = [], []
+            for r, n, s, p, length in zip(phase, g.size, g.stride, g.pad, self.length, strict=True):
+                first = max(0, -((r - p) // s))
+                last = min(length, (n - 1 + p - r) // s + 1)
+                here.append(slice(first, max(first, last)))
+                there.append(slice(first * s + r - p, max(first, last) * s + r - p, s))
+            parts.append((x[trailing(*there)], laid[trailing(*phase, *here)]))
+        return parts
 
-    def taps(self) -> Iterator[tuple[Callable[[Array], Array], Any]]:
-        """Yield, for each tap: how to view what it reads, and the index of the windows for which it does.
+    def lay(self, x: Array, laid: Array) -> list[Step]:
+        """Return the calls that lay data out."""
+        parts = self.parts(x, laid)
+        steps: list[Step] = [(np.copyto, (phase, part)) for part, phase in parts]
+        if sum(phase.size for _, phase in parts) < laid.size:
+            steps.insert(0, (laid.fill, (np.nan,)))
+        return steps
+
+    def lengthen(self, y: Array, name: str, own: Carve, clear: bool) -> tuple[Array, list[Step]]:
+        """Return an array over windows with long rows, and the calls that copy it there; `clear` what is beyond."""
+        if self.long == self.g.windows:
+            return y, []
+        long = own(name)
+        steps: list[Step] = [(np.copyto, (long[trailing(*map(slice, self.g.windows))], y))]
+        if clear:
+            steps.insert(0, (long.fill, (0,)))
+        return long, steps
+
+    def over_windows(self, long: Array) -> Array:
+        """View an array over windows with long rows as runs."""
+        return long.reshape(len(long), -1)[:, : self.run_length]
+
+    def taps(self, *laid: Array) -> Iterator[tuple[Array, ...]]:
+        """Yield, for each tap, views of what it reads in data laid out, as runs.
 
         Taps come in the order in which MXNet looks for the maximum: the last axis runs fastest.
         """
-        g, layout = self.g, self.layout
-        for tap in itertools.product(*map(range, g.kernel)):
-            valid = [layout.valid(axis, t) for axis, t in enumerate(tap)]
-            if all(low < high for low, high in valid):
-                phase, offsets = layout.source(tap)
-                read = tuple(
-                    slice(low * s + o, (high - 1) * s + o + 1, s)
-                    for (low, high), o, s in zip(valid, offsets, layout.step, strict=True)
-                )
-
-                def view(x: Array, phase: tuple[int, ...] = phase, read: tuple[slice, ...] = read) -> Array:
-                    return layout.planes(x)[phase][trailing(*read)]
-
-                yield view, trailing(*(slice(*ends) for ends in valid))
+        for tap in itertools.product(*map(range, self.g.kernel)):
+            shift, phase = zip(*map(divmod, tap, self.g.stride), strict=True)
+            first = sum(q * math.prod(self.length[axis + 1 :]) for axis, q in enumerate(shift))
+            yield tuple(x[(slice(None), *phase)].reshape(len(x), -1)[:, first : first + self.run_length] for x in laid)
 
     def find(self, source: Array, y: Array, hit: Array, still_open: Array) -> list[Step]:
         """Return the calls that set `hit` where a tap is its window's first greatest element, and close the window."""
@@ -292,69 +328,81 @@ class _ArgMax(_PoolingPlan):
 class _MaxGradient(_ArgMax):
     """Head gradients added to the first greatest element of each window.
 
-    Scratch, besides: ``chosen`` (head gradients of hit windows, else zero), ``gradients`` (phases of the result).
+    Scratch, besides: ``heads`` (head gradients with long rows), ``chosen`` (those of hit windows, else zero),
+    ``gradients`` (the result, laid out).
     """
 
     def __init__(
         self, data: Sequence[int], kernel: Sequence[int], stride: Sequence[int], pad: Pads, dtype: npt.DTypeLike
     ) -> None:
         super().__init__(data, kernel, stride, pad, dtype, lambda x, y: (x, y, y, x))
-        self.reserve("chosen", self.g.windows)
-        if self.layout.prepared:
-            self.reserve("gradients", self.arranged)
-        # Choosing multiplies the bits, as integers, by 0 or 1: this keeps infinities and NaN out of other elements.
-        self.bits = np.dtype(f"i{self.compute.itemsize}")
+        self.reserve("gradients", (*self.phases, *self.length))
+        #: Whether no two windows share an element, so that gradients need not be added.
+        self.apart = all(k <= s for k, s in zip(self.g.kernel, self.g.stride, strict=True))
+        if not self.apart:
+            self.reserve("chosen", self.long)
+            self.reserve("heads", self.long)
 
     def steps(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[Step]:
+        """Return the calls: for each tap, those of `find`, then choosing and adding."""
         x, y, dy = operands
 
         def block_steps(own: Carve, x: Array, y: Array, dy: Array, dx: Array) -> list[Step]:
-            steps: list[Step] = []
-            gradients = dx
-            if self.layout.prepared:
-                phases, gradients = own("phases"), own("gradients")
-                steps += self.arrange(x, phases)
-                x = phases
-            hit, still_open, chosen = own("hit"), own("open"), own("chosen")
-            steps += [(still_open.fill, (True,)), (gradients.fill, (0,))]
-            for view, windows in self.taps():
-                there = view(gradients)
-                steps += self.find(view(x), y[windows], hit[windows], still_open[windows])
-                steps.append(
-                    (np.multiply, (dy.view(self.bits)[windows], hit[windows], chosen.view(self.bits)[windows]))
-                )
-                steps.append((np.add, (there, chosen[windows], there)))
-            if self.layout.prepared:
-                steps += self.layout.finish(gradients, dx)
-            return steps
+            laid, gradients = own("data"), own("gradients")
+            result, long_result = self.lengthen(y, "result", own, clear=False)
+            heads, long_heads = self.lengthen(dy, "heads", own, clear=True)
+            result, heads = self.over_windows(result), self.over_windows(heads).view(self.bits)
+            hit, still_open = self.over_windows(own("hit")), self.over_windows(own("open"))
+            steps = [*self.lay(x, laid), *long_result, *long_heads, (still_open.fill, (True,))]
+            if not self.apart:
+                chosen = self.over_windows(own("chosen"))
+                steps.append((gradients.fill, (0,)))
+            for source, there in self.taps(laid, gradients):
+                steps += self.find(source, result, hit, still_open)
+                if self.apart:
+                    steps.append((np.multiply, (heads, hit, there.view(self.bits))))
+                else:
+                    steps.append((np.multiply, (heads, hit, chosen.view(self.bits))))
+                    steps.append((np.add, (there, chosen, there)))
+            parts = self.parts(dx, gradients)
+            if sum(part.size for part, _ in parts) < dx.size:
+                steps.append((dx.fill, (0,)))
+            return [*steps, *((np.copyto, part) for part in parts)]
 
         return self.by_blocks(block_steps, (self.data(x), self.result(y), self.result(dy), self.data(out)), carve)
 
 
 class _MaxGather(_ArgMax):
-    """Elements of a second array at the first greatest element of each window. Scratch, besides: ``second`` phases."""
+    """Elements of a second array at the first greatest element of each window.
+
+    Scratch, besides: ``second`` (that array, laid out), ``chosen`` (its elements of hit windows, else zero), ``found``.
+    """
 
     def __init__(
         self, data: Sequence[int], kernel: Sequence[int], stride: Sequence[int], pad: Pads, dtype: npt.DTypeLike
     ) -> None:
         super().__init__(data, kernel, stride, pad, dtype, lambda x, y: (x, y, x, y))
-        if self.layout.prepared:
-            self.reserve("second", self.arranged)
+        self.reserve("second", (*self.phases, *self.length))
+        self.reserve("chosen", self.long)
+        self.reserve("found", self.long)
 
     def steps(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[Step]:
+        """Return the calls: for each tap, those of `find`, then choosing and collecting."""
         x, y, z = operands
 
         def block_steps(own: Carve, x: Array, y: Array, z: Array, out: Array) -> list[Step]:
-            steps: list[Step] = []
-            if self.layout.prepared:
-                phases, second = own("phases"), own("second")
-                steps += [*self.arrange(x, phases), *self.arrange(z, second)]
-                x, z = phases, second
-            hit, still_open = own("hit"), own("open")
-            steps += [(still_open.fill, (True,)), (out.fill, (0,))]
-            for view, windows in self.taps():
-                steps += self.find(view(x), y[windows], hit[windows], still_open[windows])
-                steps.append((functools.partial(np.copyto, where=hit[windows]), (out[windows], view(z))))
+            laid, second, found = own("data"), own("second"), own("found")
+            result, long_result = self.lengthen(y, "result", own, clear=False)
+            result, collected = self.over_windows(result), self.over_windows(found).view(self.bits)
+            hit, still_open = self.over_windows(own("hit")), self.over_windows(own("open"))
+            chosen = self.over_windows(own("chosen")).view(self.bits)
+            steps = [*self.lay(x, laid), *self.lay(z, second), *long_result]
+            steps += [(still_open.fill, (True,)), (collected.fill, (0,))]
+            for source, there in self.taps(laid, second):
+                steps += self.find(source, result, hit, still_open)
+                steps.append((np.multiply, (there.view(self.bits), hit, chosen)))
+                steps.append((np.bitwise_or, (collected, chosen, collected)))
+            steps.append((np.copyto, (out, found[trailing(*map(slice, self.g.windows))])))
             return steps
 
         return self.by_blocks(block_steps, (self.data(x), self.result(y), self.data(z), self.result(out)), carve)

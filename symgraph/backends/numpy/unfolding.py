@@ -8,9 +8,9 @@ Everything is a list of prepared copies, one for each tap of the kernel, as long
 * Where input and output rows have equal length and step, shifting a flattened plane is right except where it wraps
   around at the edges. Those are padding, and are overwritten with zeros afterwards. So one copy moves whole planes.
 * A stride is reduced to that case by first splitting the data into its *phases*, the elements whose index is r modulo
-  the stride (`Phased`).
+  the stride (`_Phased`).
 * Where rows of windows are short and unlike the data's, the last axis is unfolded first; the planes of the result have
-  rows of the right length for the other axes (`Separable`).
+  rows of the right length for the other axes (`_Separable`).
 
 What does not belong here: the products (`convolution`).
 """
@@ -30,7 +30,7 @@ from numpy.lib.stride_tricks import as_strided
 from symgraph.backends.numpy.kernel_plan import Array, Step, chain
 from symgraph.backends.numpy.threads import parallel, split, worker_count
 
-__all__ = ["Direct", "Geometry", "Phased", "Unfolding", "plan_unfolding", "spread", "trailing"]
+__all__ = ["Geometry", "Unfolding", "plan_unfolding", "spread", "trailing"]
 
 #: Rows of fewer windows are short: a copy of rows then costs more in its loops than in memory.
 SHORT_ROW = 64
@@ -116,6 +116,14 @@ class Geometry:
             and all(k == 1 or d == 1 for k, d in zip(self.kernel, self.dilate, strict=True))
         )
 
+    def valid(self, axis: int, tap: int, begin: int = 0, end: int | None = None) -> tuple[int, int]:
+        """Return the range of the windows within ``[begin, end)`` whose `tap` along `axis` is not in the padding."""
+        offset, stride = tap * self.dilate[axis] - self.pad[axis], self.stride[axis]
+        end = self.windows[axis] if end is None else end
+        low = max(begin, -(offset // stride))
+        high = min(end, (self.size[axis] - 1 - offset) // stride + 1)
+        return (low, high) if low < high else (begin, begin)
+
     def turned(self) -> Geometry | None:
         """Return the geometry of the convolution that is this one's data gradient, None if there is none."""
         pad = tuple(d * (k - 1) - p for k, d, p in zip(self.kernel, self.dilate, self.pad, strict=True))
@@ -162,7 +170,7 @@ class Unfolding(ABC):
         """
 
 
-class Direct(Unfolding):
+class _Direct(Unfolding):
     """Columns copied tap by tap from an array in which windows are `step` apart."""
 
     prepared = False
@@ -197,22 +205,13 @@ class Direct(Unfolding):
         """Return which of the planes `tap` reads, and the index there that it reads for the first windows."""
         return (), [t * d - p for t, d, p in zip(tap, self.g.dilate, self.g.pad, strict=True)]
 
-    def valid(self, axis: int, tap: int, begin: int = 0, end: int | None = None) -> tuple[int, int]:
-        """Return the range of the windows within ``[begin, end)`` whose `tap` is not in the padding."""
-        g = self.g
-        offset, stride = tap * g.dilate[axis] - g.pad[axis], g.stride[axis]
-        end = self.windows[axis] if end is None else end
-        low = max(begin, -(offset // stride))
-        high = min(end, (g.size[axis] - 1 - offset) // stride + 1)
-        return (low, high) if low < high else (begin, begin)
-
     def _pairs(self, x: Array, columns: Array, begin: int, end: int) -> Iterator[tuple[tuple[int, ...], Array, Array]]:
         """Yield, for each tap: its plane, and views of equal shape of what it reads there and of its columns."""
         planes = self.planes(x)
         bounds = [(begin, end), *((0, n) for n in self.windows[1:])]
         lead = self.rank - 2 if self.flat else self.rank
         for tap in itertools.product(*map(range, self.g.kernel)):
-            valid = [self.valid(axis, t, *bounds[axis]) for axis, t in enumerate(tap)]
+            valid = [self.g.valid(axis, t, *bounds[axis]) for axis, t in enumerate(tap)]
             if any(low == high for low, high in valid):
                 continue
             phase, offsets = self.source(tap)
@@ -244,7 +243,7 @@ class Direct(Unfolding):
         for axis in axes:
             first, last = bounds[axis]
             for tap in range(self.g.kernel[axis]):
-                low, high = self.valid(axis, tap, first, last)
+                low, high = self.g.valid(axis, tap, first, last)
                 taps, windows = [slice(None)] * self.rank, [slice(None)] * self.rank
                 taps[axis] = slice(tap, tap + 1)
                 for edge in (slice(0, low - first), slice(high - first, last - first)):
@@ -277,7 +276,7 @@ class Direct(Unfolding):
         return [*steps, *((np.add, (there, here, there)) for _, there, here in pairs)]
 
 
-class Phased(Direct):
+class _Phased(_Direct):
     """Columns copied from the phases of the data.
 
     The phases have shape ``(images, channels, *number of phases, *length)``; element ``i`` of phase ``r`` of an axis
@@ -305,7 +304,7 @@ class Phased(Direct):
         """Return how many elements of each phase are kept: all that are read, and rows as long as the result's."""
         read = 1
         for tap in range(self.g.kernel[axis]):
-            low, high = self.valid(axis, tap)
+            low, high = self.g.valid(axis, tap)
             if high > low:
                 read = max(read, high + self._source(axis, tap)[1])
         return max(read, self.windows[axis]) if axis == self.rank - 1 else read
@@ -346,13 +345,13 @@ class Phased(Direct):
         return steps
 
 
-class Separable(Unfolding):
+class _Separable(Unfolding):
     """Columns made in two passes: along the last axis for all rows, then along the others."""
 
     def __init__(self, g: Geometry) -> None:
         super().__init__(g)
         ones, last = (1,) * (self.rank - 1), self.rank - 1
-        self.across = Direct(
+        self.across = _Direct(
             replace(
                 g,
                 kernel=(*ones, g.kernel[last]),
@@ -362,7 +361,7 @@ class Separable(Unfolding):
                 high=(*(0,) * last, g.high[last]),
             )
         )
-        self.down = Direct(
+        self.down = _Direct(
             replace(
                 g,
                 size=(*g.size[:last], self.windows[last]),
@@ -405,15 +404,15 @@ class Separable(Unfolding):
 
 def plan_unfolding(g: Geometry) -> Unfolding:
     """Return the fastest way to unfold; what is compared are numbers of moved elements and of moved rows."""
-    direct = Direct(g)
+    direct = _Direct(g)
     if direct.flat:
         return direct
     if max(g.stride) > 1:
         # Splitting moves elements once more, with a stride; it pays if each is then moved several times without.
-        phased = Phased(g)
+        phased = _Phased(g)
         return phased if g.taps > math.prod(map(len, phased.phases)) else direct
     if g.windows[-1] < SHORT_ROW and 1 < g.kernel[-1] < g.taps:
-        return Separable(g)
+        return _Separable(g)
     return direct
 
 
