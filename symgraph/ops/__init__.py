@@ -8,8 +8,10 @@ from symgraph.ops import (
     elementwise,
     indexing,
     linear,
+    optimizer_multi,
+    optimizer_update,
     reduce,
     shape,
 )
 
-__all__ = ["create", "elementwise", "indexing", "linear", "reduce", "shape"]
+__all__ = ["create", "elementwise", "indexing", "linear", "optimizer_multi", "optimizer_update", "reduce", "shape"]
