@@ -126,13 +126,14 @@ class Recorder(Namespace):
 
     def constant(self, data: np.ndarray[Any, Any]) -> Recorded:
         """Return a constant; equal small constants are one value."""
-        key = (data.dtype.str, data.shape, data.tobytes()) if data.size <= 16 else (id(data),)
-        found = self._constants.get(key)
+        key = (data.dtype.str, data.shape, data.tobytes()) if data.size <= 16 else None
+        found = self._constants.get(key) if key is not None else None
         if found is None:
             data = np.array(data)
             data.flags.writeable = False
             found = Recorded(self, Value(data.shape, data.dtype, "constant", data=data))
-            self._constants[key] = found
+            if key is not None:
+                self._constants[key] = found
         return found
 
     def is_array(self, value: Any) -> bool:
