@@ -47,6 +47,8 @@ class Writer:
         """
         array = np.ascontiguousarray(array).reshape(np.shape(array))
         dtype = array.dtype.name
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"{dtype} arrays are not kept")
         flat = array.reshape(-1)
         key = (dtype, flat.tobytes())
         start = self._known.get(key)
