@@ -160,9 +160,9 @@ def test_limit_of_bytes(tmp_path: Path) -> None:
 
 def test_limit_of_names() -> None:
     limits = Limits(max_name=5)
-    parse(text(graph([variable("abcde")])), limits=limits)
+    parse(text(graph([variable("abcde")], version=None)), limits=limits)
     with pytest.raises(GraphFormatError, match="has 6 characters; the limit is 5"):
-        parse(text(graph([variable("abcdef")])), limits=limits)
+        parse(text(graph([variable("abcdef")], version=None)), limits=limits)
 
 
 def nested(depth: int) -> dict[str, Any]:
