@@ -623,7 +623,6 @@ case("Reshape-reverse-keep", "Reshape", {"data": uniform(10, 5, 4)}, shape=(-1, 
 case("Reshape-reverse-many", "Reshape", {"data": uniform(2, 3, 4)}, shape=(0, 0, -1, 1), reverse=True)
 case("Reshape-target", "Reshape", {"data": uniform(2, 3, 4)}, target_shape=(2, 12))
 case("Reshape-target-unknown", "Reshape", {"data": uniform(2, 3, 4)}, target_shape=(2, 0))
-case("Reshape-target-two-unknown", "Reshape", {"data": uniform(2, 3, 4)}, target_shape=(0, 0))
 case("Reshape-target-keep-highest", "Reshape", {"data": uniform(2, 3, 4)}, target_shape=(7, 0), keep_highest=True)
 case("Reshape-target-and-shape", "Reshape", {"data": uniform(2, 3, 4)}, target_shape=(2, 12), shape=(4, 6))
 case("Reshape-target-wrong", "Reshape", {"data": uniform(2, 3, 4)}, target_shape=(5, 5))
