@@ -352,14 +352,15 @@ class _Engine(ABC):
                 after = self.visit(k, node, known)
                 found = self._memo[key] = after, all(map(self.is_full, after))
             after, full = found
-            if after == known:
-                return full, changed
+            moved = False
             for slot, (number, old, new) in enumerate(zip(numbers, known, after, strict=True)):
-                if new != old:
+                # None is asked for first: NumPy holds dtype("float64") equal to None.
+                if new is not old and (old is None or new != old):
+                    moved = True
                     self._write(node, slot, number, new, known)
                     changed.append(number)
-            if full:
-                return True, changed
+            if full or not moved:
+                return full, changed
 
     def _write(self, node: Node, slot: int, number: int, new: Any, known: Sequence[Any]) -> None:
         if self.journal is not None:
