@@ -21,6 +21,7 @@ __all__ = [
     "GradientError",
     "GraphError",
     "GraphFormatError",
+    "GraphIndexError",
     "MXNetError",
     "OperatorDefinitionError",
     "ParamsFormatError",
@@ -113,6 +114,10 @@ class GradientError(SymgraphError):
 
 class GraphError(SymgraphError, ValueError):
     """A graph is malformed, or a symbol is used in a way its graph does not allow."""
+
+
+class GraphIndexError(GraphError, IndexError):
+    """A symbol has no output of that number."""
 
 
 class FormatError(SymgraphError, ValueError):
