@@ -27,6 +27,8 @@ __all__ = ["Domain", "binary", "broadcasting", "build", "reduction", "scalar", "
 #: zero, as MXNet does; "number": integers as they are, too; "any": booleans, too.
 Domain = Literal["float", "number", "any"]
 
+PairRule = Callable[..., tuple[Any, Any]]
+
 _FLOAT_SAMPLES: tuple[tuple[int, ...], ...] = ((3, 4), (2, 0, 3), (5,))
 
 
@@ -132,10 +134,12 @@ def binary(
     domain: Domain = "number",
     low: float = 0.2,
     high: float = 2.0,
+    backward: PairRule | None = None,
 ) -> type[Op]:
     """Make an element-wise operator of two inputs of equal shape; arguments as of `unary`.
 
-    `function` is ``(xp, lhs, rhs) -> array`` and may rely on broadcasting.
+    `function` is ``(xp, lhs, rhs) -> array`` and may rely on broadcasting; `backward`, where the derived one is not
+    MXNet's, is ``(xp, dy, lhs, rhs) -> (gradient by lhs, gradient by rhs)``, both of the result's shape.
     """
 
     def compute(self: Any, xp: Any, lhs: Any, rhs: Any) -> Any:
@@ -146,15 +150,33 @@ def binary(
     def shapes(self: Any, **known: Any) -> Any:
         return same_shape(("lhs", "rhs", "output"), known)
 
-    members = {
+    members: dict[str, Any] = {
         "lhs": arg("Left operand, of any shape."),
         "rhs": arg("Right operand, of the shape of `lhs`."),
         "compute": compute,
         "shapes": shapes,
         "samples": tuple(_pair_samples([((3, 4), (3, 4)), ((2, 0), (2, 0))], low, high)),
     }
+    if backward is not None:
+        members["backward"] = _pair_backward(backward)
     text = f"{doc}\n\nBoth operands have the same shape and element type, and so has the result."
     return build(name, text, aliases, {"lhs": Tensor, "rhs": Tensor}, members)
+
+
+def _pair_backward(rule: PairRule) -> Callable[..., Any]:
+    def backward(self: Any, xp: Any, dy: Any, lhs: Any, rhs: Any) -> Any:
+        left, right = rule(xp, dy, lhs, rhs)
+        return _reduce_to(xp, left, lhs.shape), _reduce_to(xp, right, rhs.shape)
+
+    return backward
+
+
+def _reduce_to(xp: Any, dy: Any, shape: tuple[int, ...]) -> Any:
+    """Sum a gradient over the axes along which an operand of `shape` was repeated."""
+    extra = dy.ndim - len(shape)
+    repeated = [k for k, n in enumerate(shape, extra) if n == 1 and dy.shape[k] != 1]
+    axes = [*range(extra), *repeated]
+    return xp.reshape(xp.sum(dy, axes), shape) if axes else dy
 
 
 def _pair_samples(shapes: Sequence[Any], low: float, high: float) -> list[Sample]:
@@ -174,6 +196,7 @@ def broadcasting(
     domain: Domain = "number",
     low: float = 0.2,
     high: float = 2.0,
+    backward: PairRule | None = None,
 ) -> type[Op]:
     """Make an element-wise operator of two inputs that broadcast; arguments as of `binary`."""
 
@@ -189,13 +212,15 @@ def broadcasting(
         return {n: s for n, s in known.items() if s is not None}
 
     pairs = [((2, 3, 4), (1, 3, 1)), ((2, 1, 1), (2, 3, 2)), ((2, 1, 3), (1, 4, 1)), ((2, 3), (3,)), ((3, 0), (1, 1))]
-    members = {
+    members: dict[str, Any] = {
         "lhs": arg("Left operand, of any shape."),
         "rhs": arg("Right operand; its shape and that of `lhs` are equal or 1 along each axis, counted from the last."),
         "compute": compute,
         "shapes": shapes,
         "samples": tuple(_pair_samples(pairs, low, high)),
     }
+    if backward is not None:
+        members["backward"] = _pair_backward(backward)
     text = (
         f"{doc}\n\nThe shapes broadcast: an axis of length 1 is repeated to the length of the other operand's axis, and "
         "missing leading axes count as length 1. The result has the common shape, and the operands' element type."
@@ -235,16 +260,21 @@ def scalar(
     domain: Domain = "number",
     low: float = 0.2,
     high: float = 2.0,
+    backward: Callable[..., Any] | None = None,
 ) -> type[Op]:
     """Make an element-wise operator of an input and a number; arguments as of `binary`.
 
-    `function` is ``(xp, data, number) -> array``, the number being a scalar of the data's type.
+    `function` is ``(xp, data, number) -> array``, the number being an array of the data's type without axes;
+    `backward`, where the derived one is not MXNet's, is ``(xp, dy, data, number) -> gradient``.
     """
+
+    def number(self: Any, xp: Any, data: Any) -> Any:
+        return xp.asarray(typed_number(self.scalar, data.dtype))
 
     def compute(self: Any, xp: Any, data: Any) -> Any:
         if data.dtype.kind in "iu" and not self.is_int:
             data = xp.astype(data, "float64")
-        return _apply(xp, lambda xp, x: function(xp, x, typed_number(self.scalar, x.dtype)), domain, data)
+        return _apply(xp, function, domain, data, number(self, xp, data))
 
     def shapes(self: Any, **known: Any) -> Any:
         return same_shape(("data", "output"), known)
@@ -265,7 +295,7 @@ def scalar(
             dtypes={"data": dtype},
         )
 
-    members = {
+    members: dict[str, Any] = {
         "data": arg("Input, of any shape."),
         "scalar": param("The number; it is converted to the element type of `data`.", default=1.0),
         "is_int": param("If false, integer `data` is converted to float64 first, and so is the result.", default=True),
@@ -281,6 +311,13 @@ def scalar(
             sample(2.5, "int32", is_int=False),
         ),
     }
+    if backward is not None:
+        rule = backward
+
+        def gradient(self: Any, xp: Any, dy: Any, data: Any) -> Any:
+            return rule(xp, dy, data, number(self, xp, data)) if data.dtype.kind == "f" else None
+
+        members["backward"] = gradient
     text = f"{doc}\n\nThe result has the shape of `data`, and its element type unless `is_int` says otherwise."
     return build(name, text, aliases, {"data": Tensor, "scalar": Double, "is_int": bool}, members)
 

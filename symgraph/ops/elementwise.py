@@ -14,7 +14,7 @@ import numpy as np
 from symgraph.errors import ArgumentError, DTypeError, ShapeError
 from symgraph.op import DTypeName, NumberDType, Op, Sample, Shape, Tensor, Tensors, arg, args, op, param
 from symgraph.op.families import binary, broadcasting, scalar, typed_number, unary
-from symgraph.op.partial import merge, same_shape
+from symgraph.op.partial import axis_of, merge, same_shape
 
 # -- functions of one array --------------------------------------------------------------------------------------------
 
@@ -26,8 +26,8 @@ def _round(xp: Any, x: Any) -> Any:
 
 def _rint(xp: Any, x: Any) -> Any:
     # MXNet: halves go down, not to the even neighbour.
-    low = xp.floor(x)
-    return xp.where(x - low <= 0.5, low, low + 1)
+    low, high = xp.floor(x), xp.ceil(x)
+    return xp.where(x - low <= high - x, low, high)
 
 
 def _gamma(xp: Any, x: Any) -> Any:
@@ -47,6 +47,29 @@ def _gamma_backward(xp: Any, dy: Any, x: Any, y: Any) -> Any:
     return dy * (y * xp.digamma(x))
 
 
+def _sign(xp: Any, x: Any) -> Any:
+    # MXNet: the sign of NaN is 0.
+    return xp.where(xp.isnan(x), 0, xp.sign(x)) if x.dtype.kind == "f" else xp.sign(x)
+
+
+def _root_backward(order: float) -> Any:
+    """Return the gradient of ``x ** (-1 / order)``, by way of the result: more exact, and right at both zeros."""
+
+    def rule(xp: Any, dy: Any, x: Any, y: Any) -> Any:
+        return dy * (y / (x * -order))
+
+    return rule
+
+
+def _sigmoid_backward(xp: Any, dy: Any, x: Any, y: Any) -> Any:
+    # Not by way of exp(-x), which overflows where the slope is zero.
+    return dy * (y * (1 - y))
+
+
+def _softsign_backward(xp: Any, dy: Any, x: Any, y: Any) -> Any:
+    return dy / xp.square(xp.abs(x) + 1)
+
+
 def _relu_backward(xp: Any, dy: Any, x: Any, y: Any) -> Any:
     return dy * xp.astype(y > 0, dy.dtype)
 
@@ -63,7 +86,7 @@ def _test(xp: Any, test: Any, like: Any) -> Any:
 # fmt: off
 unary("abs", "Absolute value.", lambda xp, x: xp.abs(x),
       aliases=["_sparse_abs"], domain="number", low=-2, high=2, whole=(-3, 4))
-unary("sign", "Sign: -1, 0 or 1.", lambda xp, x: xp.sign(x),
+unary("sign", "Sign: -1, 0 or 1.", _sign,
       aliases=["_sparse_sign"], domain="number", low=-2, high=2, whole=(-3, 4))
 unary("negative", "Negative value, ``-data``.", lambda xp, x: xp.negative(x),
       aliases=["_sparse_negative"], domain="number", low=-2, high=2, whole=(-3, 4))
@@ -84,11 +107,11 @@ unary("fix", "Nearest whole number towards zero; the same as `trunc`.", lambda x
 unary("sqrt", "Square root; NaN below zero.", lambda xp, x: xp.sqrt(x),
       aliases=["_sparse_sqrt"], low=0.1, high=4, whole=(0, 10))
 unary("rsqrt", "Reciprocal of the square root, ``1 / sqrt(data)``.", lambda xp, x: xp.reciprocal(xp.sqrt(x)),
-      aliases=["_sparse_rsqrt"], low=0.1, high=4, whole=(1, 5))
+      backward=_root_backward(2), aliases=["_sparse_rsqrt"], low=0.1, high=4, whole=(1, 5))
 unary("cbrt", "Cube root, of negative numbers, too.", lambda xp, x: xp.cbrt(x),
       aliases=["_sparse_cbrt"], low=0.1, high=4, whole=(-8, 10))
 unary("rcbrt", "Reciprocal of the cube root, ``1 / cbrt(data)``.", lambda xp, x: xp.reciprocal(xp.cbrt(x)),
-      low=0.1, high=4, whole=(1, 9))
+      backward=_root_backward(3), low=0.1, high=4, whole=(1, 9))
 unary("reciprocal", "Reciprocal, ``1 / data``.", lambda xp, x: xp.reciprocal(x), low=0.2, high=3, whole=(1, 3))
 unary("exp", "Exponential, ``e ** data``.", lambda xp, x: xp.exp(x),
       aliases=["_sparse_exp"], low=-2, high=2, whole=(-3, 4))
@@ -138,8 +161,9 @@ unary("erfinv", "Inverse error function, of numbers between -1 and 1.", lambda x
 unary("relu", "Rectifier, ``max(data, 0)``; its slope at 0 is 0.", lambda xp, x: xp.relu(x), backward=_relu_backward,
       aliases=["_sparse_relu"], domain="number", low=-2, high=2, whole=(-3, 4))
 unary("sigmoid", "Logistic function, ``1 / (1 + exp(-data))``.", lambda xp, x: xp.sigmoid(x),
-      aliases=["_sparse_sigmoid"], low=-4, high=4, whole=(-3, 4))
-unary("softsign", "Softsign, ``data / (1 + abs(data))``.", _softsign, low=-4, high=4, whole=(-3, 4))
+      backward=_sigmoid_backward, aliases=["_sparse_sigmoid"], low=-4, high=4, whole=(-3, 4))
+unary("softsign", "Softsign, ``data / (1 + abs(data))``.", _softsign, backward=_softsign_backward,
+      low=-4, high=4, whole=(-3, 4))
 unary("logical_not", "One where ``data`` is zero, zero elsewhere.",
       lambda xp, x: _test(xp, xp.logical_not(x), x), domain="any", low=-2, high=2, whole=(-1, 2))
 unary("_copy", "The input itself.", lambda xp, x: x, aliases=["identity"], domain="any", low=-2, high=2, whole=(-3, 4))
@@ -152,7 +176,7 @@ unary("ones_like", "Ones.", lambda xp, x: xp.ones_like(x), domain="any", whole=(
 unary("_contrib_round_ste", "Nearest whole number, halves away from zero; the gradient passes straight through.",
       _round, backward=lambda xp, dy, x, y: dy, aliases=["_sparse__contrib_round_ste"], low=-3, high=3, smooth=False)
 unary("_contrib_sign_ste", "Sign; the gradient passes straight through.",
-      lambda xp, x: xp.sign(x), backward=lambda xp, dy, x, y: dy, aliases=["_sparse__contrib_sign_ste"],
+      _sign, backward=lambda xp, dy, x, y: dy, aliases=["_sparse__contrib_sign_ste"],
       domain="number", low=-3, high=3, smooth=False)
 # fmt: on
 
@@ -264,6 +288,10 @@ def _modulo(xp: Any, x: Any, y: Any) -> Any:
     return xp.where(xp.equal(y, 0), xp.asarray(0, x.dtype), xp.remainder(x, y))
 
 
+def _modulo_backward(xp: Any, dy: Any, x: Any, y: Any) -> Any:
+    return dy, -dy * xp.floor(x / y)
+
+
 def _power(xp: Any, x: Any, y: Any) -> Any:
     if x.dtype.kind == "f":
         return xp.power(x, y)
@@ -344,15 +372,24 @@ def _reversed(function: Any) -> Any:
     return lambda xp, x, y: function(xp, y, x)
 
 
+def _side(rule: Any, index: int) -> Any:
+    """Return the rule for one operand, the other one being a number."""
+    if index == 0:
+        return lambda xp, dy, x, number: rule(xp, dy, x, number)[0]
+    return lambda xp, dy, x, number: rule(xp, dy, number, x)[1]
+
+
 for _stem, _function, _domain, _doc in _ARITHMETIC:
+    _rule = _modulo_backward if _stem == "mod" else None
     _name, _aliases = _ELEMENTWISE.get(_stem, (f"_{_stem}", [f"_{_stem.capitalize()}"]))
-    binary(_name, _doc.format("lhs", "rhs"), _function, aliases=_aliases, domain=_domain)
+    binary(_name, _doc.format("lhs", "rhs"), _function, aliases=_aliases, domain=_domain, backward=_rule)
     broadcasting(
         f"broadcast_{_stem}",
         _doc.format("lhs", "rhs"),
         _function,
         aliases=_BROADCAST_ALIASES.get(_stem, []),
         domain=_domain,
+        backward=_rule,
     )
     for _name, (_of, _reverse, _aliases) in _SCALAR.items():
         if _of == _stem:
@@ -362,7 +399,8 @@ for _stem, _function, _domain, _doc in _ARITHMETIC:
                 _reversed(_function) if _reverse else _function,
                 aliases=_aliases,
                 domain=_domain,
-                    )
+                backward=_rule and _side(_rule, int(_reverse)),
+            )
 for _stem, _function, _doc in _COMPARISONS:
     _sentence = f"One where {_doc}, zero elsewhere."
     binary(
@@ -490,8 +528,8 @@ class Cast(Op):
 
     samples = (
         Sample([(3, 4)], {"dtype": "float64"}),
-        Sample([(3, 4)], {"dtype": "int32"}, low=-9, high=9),
-        Sample([(3,)], {"dtype": "float16"}, dtypes={"data": "float64"}),
+        Sample([(3, 4)], {"dtype": "int32"}, low=-9, high=9, smooth=False),
+        Sample([(3,)], {"dtype": "float16"}, dtypes={"data": "float64"}, smooth=False),
         Sample([(3,)], {"dtype": "float32"}, low=0, high=9, dtypes={"data": "int64"}),
         Sample([(5,)], {"dtype": "uint8"}, low=0, high=255, dtypes={"data": "int32"}),
         Sample([(5,)], {"dtype": "bool"}, low=0, high=2, dtypes={"data": "int8"}),
@@ -509,6 +547,10 @@ class Cast(Op):
     def compute(self, xp, data):
         """Return the converted array."""
         return xp.astype(data, self.dtype)
+
+    def backward(self, xp, dy, data):
+        """Return the head gradient, converted back; also through integers."""
+        return xp.astype(dy, data.dtype)
 
 
 @op("amp_cast")
@@ -565,11 +607,9 @@ class Where(Op):
         """Both choices and the result are alike; of a condition with several axes, so is that."""
         found = same_shape(("x", "y", "output"), known)
         if condition is not None and len(condition) > 1:
-            return dict.fromkeys(("x", "y", "output"), merge(found.get("x"), condition)) | {
-                "condition": merge(found.get("x"), condition)
-            }
-        if condition is not None and "x" in found and len(found["x"]) > 1:
-            return {**found, "condition": (merge(condition, found["x"][:1]) or (None,))}
+            return dict.fromkeys(("condition", "x", "y", "output"), merge(found.get("x"), condition))
+        if condition is not None and "x" in found:
+            return {**found, "condition": merge(found["x"][:1], condition)}
         return found
 
     def dtypes(self, x=None, y=None, output=None):
@@ -611,19 +651,21 @@ class BroadcastTo(Op):
     def shapes(self, data=None, output=None):
         """The parameter says it; where it keeps a length, input and output are alike."""
         asked = tuple(n or None for n in self.shape)
-        kept = data if data is None else tuple(n if a is None else None for n, a in zip(data, asked, strict=False))
-        result = merge(asked, kept if kept and len(kept) == len(asked) else None, output)
-        back = None if result is None else tuple(n if a is None else None for n, a in zip(result, asked, strict=False))
-        return {"output": result, **({} if back is None else {"data": merge(data, back)})}
+        result = merge(asked, self._target(data) if data is not None else None, output)
+        kept = tuple(n if a is None else None for n, a in zip(result, asked, strict=True))
+        return {"output": result, "data": merge(data, kept)}
+
+    def _target(self, data):
+        if len(self.shape) != len(data):
+            raise ShapeError(f"data has shape {data}, but must have {len(self.shape)} axes to become {self.shape}")
+        target = tuple(n or m for n, m in zip(self.shape, data, strict=True))
+        if any(m not in (1, n, None) for m, n in zip(data, target, strict=True)):
+            raise ShapeError(f"data has shape {data}, which cannot be repeated to {target}")
+        return target
 
     def compute(self, xp, data):
         """Return the repeated array."""
-        if len(self.shape) != data.ndim:
-            raise ShapeError(f"data has shape {data.shape}, but must have {len(self.shape)} axes to become {self.shape}")
-        target = tuple(n or m for n, m in zip(self.shape, data.shape, strict=True))
-        if any(m not in (1, n) for m, n in zip(data.shape, target, strict=True)):
-            raise ShapeError(f"data has shape {data.shape}, which cannot be repeated to {target}")
-        return xp.broadcast_to(data, target)
+        return xp.broadcast_to(data, self._target(data.shape))
 
 
 @op("broadcast_axis", aliases=["broadcast_axes"])
@@ -632,37 +674,36 @@ class BroadcastAxis(Op):
 
     data: Tensor = arg("Input, with length 1 along each of `axis`.")
 
-    axis: Shape = param("Axes to repeat along.", default=(), ge=0)
+    axis: Shape = param("Axes to repeat along; negative ones count from the last.", default=())
     size: Shape = param("Length of each of them in the result.", default=(), ge=0)
 
     samples = (
         Sample([(1, 3, 1)], {"axis": (0, 2), "size": (2, 4)}),
         Sample([(1, 3)], {"axis": 0, "size": 2}),
+        Sample([(1, 3, 1)], {"axis": -1, "size": 2}),
         Sample([(2, 3)]),
         Sample([(1, 3)], {"axis": 0, "size": 2}, low=0, high=9, dtypes={"data": "int64"}),
     )
 
-    def shapes(self, data=None, output=None):
-        """All but the given axes are alike."""
+    def _sizes(self, rank):
         if len(self.axis) != len(self.size):
-            raise ArgumentError(f"axis names {len(self.axis)} axes and size gives {len(self.size)} lengths")
-        sizes = dict(zip(self.axis, self.size, strict=True))
-        result = merge(
-            None if data is None else tuple(sizes.get(k, n) for k, n in enumerate(data)), output
-        )
-        back = None if output is None else tuple(1 if k in sizes else n for k, n in enumerate(output))
-        return {k: v for k, v in {"output": result, "data": merge(data, back)}.items() if v is not None}
+            raise ShapeError(f"axis names {len(self.axis)} axes, but size gives {len(self.size)} lengths")
+        return {axis_of(k, rank): n for k, n in zip(self.axis, self.size, strict=True)}
+
+    def shapes(self, data=None, output=None):
+        """All but the given axes are alike; those have length 1."""
+        if data is None and output is None:
+            return {}
+        sizes = self._sizes(len(data if data is not None else output))
+        result = merge(None if data is None else tuple(sizes.get(k, n) for k, n in enumerate(data)), output)
+        return {"output": result, "data": tuple(1 if k in sizes else n for k, n in enumerate(result))}
 
     def compute(self, xp, data):
         """Return the repeated array."""
-        target = list(data.shape)
-        if len(self.axis) != len(self.size):
-            raise ArgumentError(f"axis names {len(self.axis)} axes and size gives {len(self.size)} lengths")
-        for k, n in zip(self.axis, self.size, strict=True):
-            if k >= data.ndim or data.shape[k] != 1:
-                raise ShapeError(f"data has shape {data.shape}, but must have length 1 along axis {k}")
-            target[k] = n
-        return xp.broadcast_to(data, target)
+        sizes = self._sizes(data.ndim)
+        if any(data.shape[k] != 1 for k in sizes):
+            raise ShapeError(f"data has shape {data.shape}, but must have length 1 along the axes {self.axis}")
+        return xp.broadcast_to(data, tuple(sizes.get(k, n) for k, n in enumerate(data.shape)))
 
 
 @op("broadcast_like")

@@ -268,7 +268,6 @@ class ReshapeLike(Op):
     )
 
     def _result(self, lhs, rhs):
-        """Return the result's shape, and whether its size can be known to be right."""
         if self.lhs_begin is self.lhs_end is self.rhs_begin is self.rhs_end is None:
             return tuple(rhs)
         left = range(len(lhs))[self.lhs_begin : self.lhs_end]
@@ -276,9 +275,16 @@ class ReshapeLike(Op):
         begin = left.start
         return (*lhs[:begin], *right, *lhs[max(left.stop, begin) :])
 
+    def _checked(self, lhs, rhs):
+        target = self._result(lhs, rhs)
+        sizes = size_of(lhs), size_of(target)
+        if None not in sizes and sizes[0] != sizes[1]:
+            raise ShapeError(f"lhs has shape {lhs}, which does not fit the shape {target}")
+        return target
+
     def shapes(self, lhs=None, rhs=None):
         """The shape is that of the right operand, or of both."""
-        return {} if lhs is None or rhs is None else {"output": self._result(lhs, rhs)}
+        return {} if lhs is None or rhs is None else {"output": self._checked(lhs, rhs)}
 
     def dtypes(self, lhs=None, output=None):
         """`rhs` may have any type."""
@@ -287,10 +293,7 @@ class ReshapeLike(Op):
 
     def compute(self, xp, lhs, rhs):
         """Return the elements of `lhs` in the new shape."""
-        target = self._result(lhs.shape, rhs.shape)
-        if math.prod(target) != lhs.size:
-            raise ShapeError(f"lhs has shape {lhs.shape}, which does not fit the shape {target}")
-        return xp.reshape(lhs, target)
+        return xp.reshape(lhs, self._checked(lhs.shape, rhs.shape))
 
 
 @op("shape_array", aliases=["_npx_shape_array"])
