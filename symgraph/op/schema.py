@@ -435,16 +435,18 @@ def define(cls: _T, name: str, aliases: Sequence[str]) -> _T:
                     canonical = declared.parse(declared.default)
                 except ValueError as error:
                     fail(f"default of {key!r} is {declared.default!r}, but it must be {error}")
-                declared = Param(
-                    value.doc, canonical, value.ge, value.gt, value.le, value.live, key, kind
-                )
+                declared = Param(value.doc, canonical, value.ge, value.gt, value.le, value.live, key, kind)
             params.append(declared)
         delattr(cls, key)
     cls.op_name, cls.aliases = name, tuple(aliases)
     cls.inputs, cls.params = tuple(inputs), tuple(params)
     cls._param_index = {p.name: p for p in params}
     for i in inputs:
-        if i.variadic and i.count not in cls._param_index and not isinstance(getattr(cls, i.count or "", None), property):
+        if (
+            i.variadic
+            and i.count not in cls._param_index
+            and not isinstance(getattr(cls, i.count or "", None), property)
+        ):
             fail(f"variadic input {i.name!r} counts by {i.count!r}, which is no parameter of it")
     _check_rules(cls, fail)
     return cls
@@ -487,4 +489,3 @@ def _check_rules(cls: type[Op], fail: Callable[[str], typing.NoReturn]) -> None:
                 hint = suggest(p.name, allowed)
                 did = f"; did you mean {hint!r}?" if hint else ""
                 fail(f"{rule.__name__} asks for {p.name!r}, which is none of {sorted(allowed)}{did}")
-

@@ -299,9 +299,7 @@ def _whole(value: Value, place: Place) -> bool:
     )
 
 
-def _lifetimes(
-    layout: Layout, outputs: Sequence[Value], stores: Sequence[tuple[Value, Value]]
-) -> None:
+def _lifetimes(layout: Layout, outputs: Sequence[Value], stores: Sequence[tuple[Value, Value]]) -> None:
     for t, step in enumerate(layout.steps):
         for equation in step.equations:
             for v in equation.inputs:
@@ -314,9 +312,7 @@ def _lifetimes(
         layout.places[id(v)].buffer.last = end
 
 
-def _localize(
-    layout: Layout, outputs: Sequence[Value], stores: Sequence[tuple[Value, Value]]
-) -> None:
+def _localize(layout: Layout, outputs: Sequence[Value], stores: Sequence[tuple[Value, Value]]) -> None:
     """Move values that only one blocked group knows into scratch slots of one block."""
     readers: dict[int, int] = {}
     for step in layout.steps:
@@ -446,12 +442,7 @@ def _join_in_place(layout: Layout) -> None:
         for v in equation.inputs:
             place = layout.places[id(v)]
             buffer = place.buffer
-            fits = (
-                buffer.kind == "arena"
-                and buffer.parent is None
-                and _whole(v, place)
-                and id(buffer) not in seen
-            )
+            fits = buffer.kind == "arena" and buffer.parent is None and _whole(v, place) and id(buffer) not in seen
             seen.add(id(buffer))
             pieces.append((v, buffer, fits))
         if not all(fits for _, _, fits in pieces):

@@ -170,9 +170,7 @@ class Recorder(Namespace):
                 outputs.append(new)
             equation.outputs = tuple(outputs)
             append(equation)
-        return [
-            Recorded(self, known[id(v)] if v.kind != "constant" else self._adopt(v)) for v in program.outputs
-        ]
+        return [Recorded(self, known[id(v)] if v.kind != "constant" else self._adopt(v)) for v in program.outputs]
 
     def _adopt(self, value: Value) -> Value:
         return self.constant(value.data).value if value.size <= 16 else value

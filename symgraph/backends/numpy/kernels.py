@@ -20,7 +20,6 @@ from symgraph.program.values import Spec
 __all__ = ["KERNELS", "UFUNCS", "VIEWS", "Call", "Kernel", "workspace_bytes"]
 
 
-
 class _Late:  # TEMPORARY until the modules land
     def __init__(self, name: str) -> None:
         self.name = name

@@ -195,7 +195,9 @@ class Plan:
         for (out, target), direct in zip(stored.items(), layout.stored, strict=True):
             if not direct:
                 parts[1].append((np.copyto, arrays[target], self.array(program.outputs[out])))
-        late = {id(v) for step in self.schedule.steps[self.schedule.second :] for e in step.equations for v in e.outputs}
+        late = {
+            id(v) for step in self.schedule.steps[self.schedule.second :] for e in step.equations for v in e.outputs
+        }
         for k, v in enumerate(program.outputs):
             if k in self._skip:
                 self.outputs.append(None)
@@ -575,4 +577,3 @@ class _Single:
 
     def __call__(self, items: Sequence[Any]) -> tuple[Any, ...]:
         return (items[self.key],)
-
