@@ -26,7 +26,7 @@ from symgraph.graph.node import Entry, Node
 from symgraph.graph.view import View
 from symgraph.ndarray import NDArray
 from symgraph.op import Op
-from symgraph.random import next_seed
+from symgraph.ndarray.random_state import next_seed
 
 if TYPE_CHECKING:
     from symgraph.symbol import Symbol
@@ -75,6 +75,9 @@ class Executor:
         self.grad_dict: dict[str, NDArray | None] = dict(zip(self._arg_names, self.grad_arrays, strict=True))
         self.aux_dict: dict[str, NDArray] = dict(zip(self._aux_names, self.aux_arrays, strict=True))
         self._plans: dict[tuple[bool, bool, bool], _Bound] = {}
+        self._current: dict[bool, _Bound] = {}
+        self._consumed = False
+        self._with_gradients = any(r != "null" for r in self._requests)
         self._state = np.array([next_seed(), 0], np.uint64)
         self._monitor: Callable[[str, NDArray], object] | None = None
         self._monitor_all = False
@@ -100,10 +103,6 @@ class Executor:
         self.bound(self.trains)
 
     # -- what it is -----------------------------------------------------------------------------------------------------
-
-    @property
-    def _with_gradients(self) -> bool:
-        return any(r != "null" for r in self._requests)
 
     @property
     def output_dict(self) -> dict[str, NDArray]:
@@ -158,7 +157,8 @@ class Executor:
 
     def bound(self, training: bool) -> _Bound:
         """Return the plan of a training step or of inference, made now if it was not yet."""
-        return self._plan(training, training and self._with_gradients)
+        found = self._current[training] = self._plan(training, training and self._with_gradients)
+        return found
 
     @contextlib.contextmanager
     def preserved(self) -> Iterator[None]:
@@ -198,12 +198,18 @@ class Executor:
         ShapeError
             If a value has another shape than its argument.
         """
+        feeds = self._feeds
         for name, value in kwargs.items():
-            self._feed(name, value)
-        training = bool(is_train)
-        bound = self.bound(training)
+            data = value._data if type(value) is NDArray else value
+            target = feeds.get(name)
+            if target is not None and type(data) is np.ndarray and data.shape == target.shape:
+                target[...] = data
+            else:
+                self._feed(name, value)
+        bound = self._current.get(is_train) or self.bound(bool(is_train))
         bound.run_first()
         self._ready = bound if bound.gradients else None
+        self._consumed = False
         if self._monitor is not None:
             for name, array in bound.monitored:
                 self._monitor(name, NDArray(array.copy(), self._ctx))
@@ -248,6 +254,10 @@ class Executor:
         bound.set_heads(self._head_arrays(out_grads))
         if self._ready is None:
             bound.run_first()
+        elif self._consumed:
+            # The gradients have been computed once already, in the memory of what they needed.
+            bound.plan.run_again()
+        self._consumed = True
         bound.run_second()
 
     def _head_arrays(self, out_grads: Any) -> list[Array | None]:
@@ -366,6 +376,7 @@ class Executor:
         for key, bound in list(self._plans.items()):
             if not bound.set_hypers(self._overrides):
                 del self._plans[key]  # updates computed as one no longer agree: made anew, apart
+                self._current.clear()
                 self._ready = None
 
     def reshape(
@@ -435,6 +446,7 @@ class Executor:
         """
         self._monitor, self._monitor_all = callback, monitor_all
         self._plans = {k: v for k, v in self._plans.items() if not k[2]}
+        self._current.clear()
 
     def explain(self, analyze: bool = False, format: str = "text", training: bool | None = None) -> Any:
         """Return the plan as the NumPy program that it is; see `symgraph.inspect.explain`."""

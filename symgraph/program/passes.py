@@ -130,21 +130,49 @@ def dead(program: Program, evaluate: Evaluate) -> Program:
     return program.replaced(kept[::-1], program.outputs)
 
 
+#: Element-wise primitives whose result for one number is the same alone and in an array: IEEE 754 says which bits.
+_EXACT = frozenset(
+    "negative abs sign square sqrt reciprocal add subtract multiply divide maximum minimum equal not_equal less "
+    "less_equal greater greater_equal astype where".split()
+)
+
+
+def _spread(value: Value) -> Value:
+    """Return the single number behind a constant that was broadcast or reshaped, else the value."""
+    inner = value
+    while inner.equation is not None and inner.equation.primitive.name in ("broadcast_to", "reshape"):
+        inner = inner.equation.inputs[0]
+    return inner if inner.kind == "constant" and inner.size == 1 else value
+
+
 def fold(program: Program, evaluate: Evaluate) -> Program:
-    """Compute what depends on constants alone."""
+    """Compute what depends on constants alone; one number for all elements where all operands are such numbers."""
+    recorder = Recorder()
+    emitted = recorder.program.equations
 
     def rewrite(equation: Equation, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
         out = equation.outputs[0]
-        if any(v.kind != "constant" for v in inputs) or out.nbytes > _FOLD_BYTES:
-            return None
-        if equation.primitive.kind == "view" and out.size > 1:
-            return None  # a view of a constant costs nothing
-        with np.errstate(all="ignore"):
-            data = np.array(evaluate(equation.primitive, [v.data for v in inputs], dict(equation.params)))
-        data.flags.writeable = False
-        return [Value(data.shape, data.dtype, "constant", data=data)]
+        params = dict(equation.params)
+        numbers = [_spread(v) for v in inputs]
+        uniform = all(v.kind == "constant" and v.size == 1 for v in numbers)
+        view = equation.primitive.kind == "view" and out.size > 1  # a view of a constant costs nothing
+        if uniform and inputs and out.size > 1 and equation.primitive.name in _EXACT:
+            with np.errstate(all="ignore"):
+                data = np.asarray(evaluate(equation.primitive, [v.data.reshape(()) for v in numbers], params))
+            return [recorder.broadcast_to(recorder.constant(data), out.shape).value]
+        if all(v.kind == "constant" for v in inputs) and out.nbytes <= _FOLD_BYTES and not view:
+            with np.errstate(all="ignore"):
+                data = np.array(evaluate(equation.primitive, [v.data for v in inputs], params))
+            data.flags.writeable = False
+            return [Value(data.shape, data.dtype, "constant", data=data)]
+        new = equation
+        if inputs != equation.inputs:
+            new = Equation(equation.primitive, inputs, params, [v.spec for v in equation.outputs], equation.origin)
+        emitted.append(new)
+        return new.outputs
 
-    return _rebuilt(program, rewrite)
+    rebuilt = _rebuilt(program, rewrite)
+    return program.replaced(emitted, rebuilt.outputs)
 
 
 def cse(program: Program, evaluate: Evaluate) -> Program:

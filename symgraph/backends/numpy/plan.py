@@ -166,7 +166,6 @@ class Plan:
         base: dict[int, Array] = {}
         for v, array in zip(program.inputs, arrays, strict=True):
             base[id(layout.places[id(v)].buffer)] = array
-        self.hyper_values = np.zeros(len(program.hypers), np.float64)
         claims = {id(v): k for k, v in reversed(list(enumerate(program.outputs))) if k not in stored}
         for buffer in layout.buffers:
             if buffer.kind == "output" and buffer.value is not None:
@@ -307,6 +306,10 @@ class Plan:
         else:
             self._context.run(self._runs[0])
             self._context.run(self._runs[1])
+
+    def run_again(self) -> None:
+        """Run the first half again without renewing anything, for a second half that is to run once more."""
+        self._context.run(self._runs[0])
 
     def run_second(self) -> None:
         """Run the second half on what the first has left."""
