@@ -27,9 +27,8 @@ __all__ = ["from_document", "to_document"]
 _MOST_SHOWN = 10
 
 
-def to_document(entries: Sequence[Entry]) -> Document:
-    """Return the document of the graph below some entries."""
-    view = View(entries)
+def to_document(view: View) -> Document:
+    """Return the document of a graph."""
     position = view.position
     nodes = [
         NodeRecord(
@@ -41,7 +40,7 @@ def to_document(entries: Sequence[Entry]) -> Document:
         )
         for node in view.nodes
     ]
-    heads = [(position[id(node)], index, version) for node, index, version in entries]
+    heads = [(position[id(node)], index, version) for node, index, version in view.entries]
     return Document(nodes, heads, list(view.offsets), {"mxnet_version": ("int", WRITER_VERSION)})
 
 

@@ -237,7 +237,7 @@ class _Reader:
         at = self.position
         named = self.count("name", at_least=8)
         if named not in (0, count):
-            self.fail(f"has {named} names for {count} arrays; there is one for each, or none at all", at)
+            self.fail(f"the number of names is {named}, of arrays {count}; there must be one for each, or none", at)
         names: list[str | None] = []
         numbers: dict[str, int] = {}
         for number in range(1, named + 1):

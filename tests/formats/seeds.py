@@ -77,7 +77,7 @@ DOCUMENTS: dict[str, Document] = {
             NodeRecord("null", "g"),
             NodeRecord("null", "n"),
             NodeRecord(
-                "rmsprop_update", "u", {"lr": "0.1", "note": 'a\tb\n"\\\x1b'}, [(0, 0, 0), (1, 0, 0), (2, 0, 1)]
+                "rmsprop_update", "u", {"lr": "0.1", "__note__": 'a\tb\n"\\\x1b'}, [(0, 0, 0), (1, 0, 0), (2, 0, 1)]
             ),
             NodeRecord("relu", "r", {}, [(0, 0, 0)], control_deps=[3]),
         ],
@@ -127,8 +127,8 @@ UPDATE_TEXT = """{
       "op": "rmsprop_update", 
       "name": "u", 
       "attrs": {
-        "lr": "0.1", 
-        "note": "a\\tb\\n\\"\\\\\x1b"
+        "__note__": "a\\tb\\n\\"\\\\\x1b", 
+        "lr": "0.1"
       }, 
       "inputs": [[0, 0, 0], [1, 0, 0], [2, 0, 1]]
     }, 

@@ -16,7 +16,6 @@ from symgraph.formats.symbol_json import Document, NodeRecord, dump, parse
 from symgraph.formats.upgrade import STEPS, upgrade
 from tests.formats.seeds import graph, node, old, relu, text, variable
 
-
 INPUTS = {
     "FullyConnected": ("data", "weight", "bias"),
     "BatchNorm": ("data", "gamma", "beta", "moving_mean", "moving_var"),
