@@ -23,7 +23,7 @@ import numpy as np
 
 from symgraph.errors import DTypeError
 
-__all__ = ["integers", "normal", "uniform"]
+__all__ = ["normal", "uniform", "words"]
 
 Array = np.ndarray[Any, Any]
 
@@ -111,16 +111,12 @@ def normal(state: Array, key: int, shape: tuple[int, ...], dtype: Any) -> Array:
     return result[:size].astype(dtype, copy=False).reshape(shape)
 
 
-def integers(state: Array, key: int, low: int, high: int, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Return whole numbers in [low, high), each ``low + word mod (high - low)``.
-
-    A number is off its fair share by less than (high - low) / 2**64 of it.
-    """
+def words(state: Array, key: int, count: int) -> Array:
+    """Return the first `count` 64-bit words themselves."""
     _SOURCE.at(state, key)
-    offsets = (_words(math.prod(shape)) % np.uint64(high - low)).astype(np.int64)
-    return np.add(offsets, low, out=offsets).astype(dtype, copy=False).reshape(shape)
+    return _words(count)
 
 
 def _words(count: int) -> Array:
-    """Return the next 64-bit words of the source, little end first, so that halves of them are in order everywhere."""
+    """Return the next words of the source, little end first, so that halves of them are in order everywhere."""
     return np.asarray(_SOURCE.bits.random_raw(count), dtype="<u8").reshape(count)

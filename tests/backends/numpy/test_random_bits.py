@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from symgraph.backends.numpy.random_bits import integers, normal, uniform
+from symgraph.backends.numpy.random_bits import normal, uniform, words
 from symgraph.errors import DTypeError
 
 ALARM = 1e-7
@@ -28,7 +28,7 @@ def state(seed: int = 7, step: int = 3) -> np.ndarray[Any, Any]:
     return np.array([seed, step], np.uint64)
 
 
-def words(count: int, seed: int = 7, step: int = 3, key: int = 11) -> np.ndarray[Any, Any]:
+def philox(count: int, seed: int = 7, step: int = 3, key: int = 11) -> np.ndarray[Any, Any]:
     bits = np.random.Philox(key=state(seed, step), counter=np.array([0, 0, key, 0], np.uint64))
     return np.asarray(bits.random_raw(count), "<u8")
 
@@ -46,14 +46,14 @@ def allowed_distance(n: int) -> float:
 
 
 def test_uniform_is_the_documented_function_of_the_words() -> None:
-    raw = words(5)
+    raw = philox(5)
     np.testing.assert_array_equal(uniform(state(), 11, (5,), "float64"), (raw >> np.uint64(11)) * 2.0**-53)
     np.testing.assert_array_equal(uniform(state(), 11, (2, 5), "float32").ravel(), (raw.view("<u4") >> 8) * 2.0**-24)
     np.testing.assert_array_equal(uniform(state(), 11, (19,), "float16"), (raw.view("<u2") >> 5)[:19] * 2.0**-11)
 
 
 def test_normal_is_the_documented_function_of_the_words() -> None:
-    raw = words(6)
+    raw = philox(6)
     r = np.sqrt(-2 * np.log(1 - (raw[:3] >> np.uint64(11)) * 2.0**-53))
     t = 2 * np.pi * (raw[3:] >> np.uint64(11)) * 2.0**-53
     expected = np.concatenate([r * np.cos(t), r * np.sin(t)])
@@ -61,12 +61,8 @@ def test_normal_is_the_documented_function_of_the_words() -> None:
     np.testing.assert_allclose(normal(state(), 11, (5,), "float64"), expected[:5], rtol=1e-14)
 
 
-def test_integers_are_the_documented_function_of_the_words() -> None:
-    np.testing.assert_array_equal(
-        integers(state(), 11, -3, 4, (9,), "int32"), (words(9) % np.uint64(7)).astype(int) - 3
-    )
-    whole = integers(state(), 11, -(2**63), 2**63 - 1, (9,), "int64")
-    np.testing.assert_array_equal(whole, [int(w) % (2**64 - 1) - 2**63 for w in words(9)])
+def test_words_are_those_of_philox() -> None:
+    np.testing.assert_array_equal(words(state(), 11, 9), philox(9))
 
 
 @pytest.mark.parametrize("draw", [uniform, normal])
@@ -137,14 +133,6 @@ def test_neighbouring_draws_are_not_correlated(draw: Draw, place: tuple[int, int
 def test_positions_are_not_correlated(draw: Draw, lag: int) -> None:
     x = draw(state(), 5, (N,), "float32").astype(float)
     assert abs(np.corrcoef(x[:-lag], x[lag:])[0, 1]) < SIGMAS / math.sqrt(N - lag)
-
-
-def test_integers_are_even() -> None:
-    counts = np.bincount(integers(state(), 5, 0, 10, (N,), "int64"), minlength=10)
-    statistic = float(np.sum((counts - N / 10) ** 2) / (N / 10))
-    # Laurent and Massart (2000): P(chi2_k > k + 2 sqrt(k x) + 2 x) <= exp(-x).
-    x = -math.log(ALARM)
-    assert statistic < 9 + 2 * math.sqrt(9 * x) + 2 * x
 
 
 def test_other_dtypes_are_refused() -> None:

@@ -1,0 +1,5 @@
+"""Arrays. Under construction."""
+
+from symgraph.ndarray.ndarray import NDArray
+
+__all__ = ["NDArray"]

@@ -1,0 +1,59 @@
+"""The seed of this process, and how often it was drawn from.
+
+``symgraph.backends.numpy.random_bits`` turns (seed, step) into numbers. Every imperative draw takes a step of its own;
+an executor takes a seed of its own and counts its steps by itself.
+
+What does not belong here: distributions.
+"""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from typing import Any, SupportsIndex
+
+import numpy as np
+
+from symgraph.backends.numpy import random_bits
+from symgraph.errors import ArgumentError
+
+__all__ = ["next_seed", "next_state", "seed"]
+
+#: Key of the draws that make seeds; no operator has a key this large.
+_SEED_KEY = 2**63
+
+
+class _Process:
+    seed = 0
+    steps = itertools.count()
+
+
+def seed(seed_state: SupportsIndex, ctx: Any = "all") -> None:
+    """Begin the random numbers of this process anew; without a call they begin as after ``seed(0)``.
+
+    Parameters
+    ----------
+    seed_state
+        A whole number; it counts modulo 2**64.
+    ctx
+        Accepted for MXNet's signature: there is one source of random numbers for all contexts.
+
+    Raises
+    ------
+    ArgumentError
+        If `seed_state` is no whole number.
+    """
+    if not isinstance(seed_state, SupportsIndex):
+        raise ArgumentError(f"seed_state must be a whole number, got {seed_state!r}", where="seed()")
+    _Process.seed = operator.index(seed_state) % 2**64
+    _Process.steps = itertools.count()
+
+
+def next_state() -> np.ndarray[Any, Any]:
+    """Return (seed, step) for one draw, uint64 of shape (2,); the next one has the next step."""
+    return np.array([_Process.seed, next(_Process.steps)], np.uint64)
+
+
+def next_seed() -> int:
+    """Return a seed for something that counts its own steps; it depends on the process's seed and steps alone."""
+    return int(random_bits.words(next_state(), _SEED_KEY, 1)[0])
