@@ -268,7 +268,8 @@ class _Engine(ABC):
         self.view, self.facts = view, facts
         self.waiting: dict[int, None] = {}  # positions of the undecided nodes, in topological order
         self.journal: list[tuple[int, Any]] | None = None
-        self._memo: dict[Any, tuple[tuple[Any, ...], bool]] = {}
+        # What a node concludes: all facts, whether it is decided then, and its outputs if they are all that is new.
+        self._memo: dict[Any, tuple[tuple[Any, ...], bool, tuple[Any, ...] | None]] = {}
         self._readers: list[list[int]] = []
         self._producer: list[int] = []
 
@@ -288,10 +289,11 @@ class _Engine(ABC):
         """Return what a node's conclusions depend on, beside the known facts."""
         return node.op
 
-    def sweep(self) -> None:
-        """Visit every node once, in topological order."""
+    def run(self) -> None:
+        """Visit every node once, in topological order, then those that later ones told something new."""
         nodes, sources, offsets = self.view.nodes, self.view.sources, self.view.offsets
         facts, memo, waiting, key = self.facts, self._memo, self.waiting, self.key
+        behind: list[int] = []
         for k, node in enumerate(nodes):
             if node.op is None:
                 continue
@@ -299,15 +301,20 @@ class _Engine(ABC):
             reads, first = sources[k], offsets[k]
             known = (*[facts[n] for n in reads], *facts[first : offsets[k + 1]])
             found = memo.get((key(node), known))
-            if found is not None and found[1] and found[0][: len(reads)] == known[: len(reads)]:
-                facts[first : offsets[k + 1]] = found[0][len(reads) :]
-            elif not self._step(k)[0]:
-                waiting[k] = None
+            if found is not None and found[2] is not None:
+                facts[first : offsets[k + 1]] = found[2]
+            else:
+                decided, moved = self._step(k)
+                if not decided:
+                    waiting[k] = None
+                # Readers of the outputs come later in the sweep; those of the inputs may have been visited.
+                behind += [number for number in moved if number < first]
+        self.spread(behind)
 
-    def spread(self, changed: Iterable[int] | None = None) -> None:
-        """Revisit undecided nodes until nothing changes: those around `changed` entries, or first of all every one."""
+    def spread(self, changed: Sequence[int]) -> None:
+        """Revisit the undecided nodes around changed entries until nothing changes any more."""
         waiting = self.waiting
-        if not waiting:
+        if not waiting or not changed:
             return
         if not self._readers:
             offsets = self.view.offsets
@@ -324,11 +331,7 @@ class _Engine(ABC):
                         stacked.add(k)
                         stack.append(k)
 
-        if changed is None:
-            stack.extend(waiting)
-            stacked.update(waiting)
-        else:
-            wake(changed, -1)
+        wake(changed, -1)
         while stack:
             k = stack.pop()
             stacked.discard(k)
@@ -349,9 +352,8 @@ class _Engine(ABC):
             key = (self.key(node), known)
             found = self._memo.get(key)
             if found is None:
-                after = self.visit(k, node, known)
-                found = self._memo[key] = after, all(map(self.is_full, after))
-            after, full = found
+                found = self._memo[key] = self._visited(k, node, known)
+            after, full, _ = found
             moved = False
             for slot, (number, old, new) in enumerate(zip(numbers, known, after, strict=True)):
                 # None is asked for first: NumPy holds dtype("float64") equal to None.
@@ -361,6 +363,16 @@ class _Engine(ABC):
                     changed.append(number)
             if full or not moved:
                 return full, changed
+
+    def _visited(
+        self, k: int, node: Node, known: tuple[Any, ...]
+    ) -> tuple[tuple[Any, ...], bool, tuple[Any, ...] | None]:
+        after = self.visit(k, node, known)
+        full = all(map(self.is_full, after))
+        reads = len(self.view.sources[k])
+        # By identity: NumPy holds dtype("float64") equal to None.
+        forward = full and all(old is new for old, new in zip(known[:reads], after, strict=False))
+        return after, full, after[reads:] if forward else None
 
     def _write(self, node: Node, slot: int, number: int, new: Any, known: Sequence[Any]) -> None:
         if self.journal is not None:
@@ -556,8 +568,7 @@ def infer_dtypes(
     for node, number in _variables(view):
         inference.dtypes[number] = given.get(node.name) or declared_dtype(node)
     engine = _Dtypes(view, inference.dtypes)
-    engine.sweep()
-    engine.spread()
+    engine.run()
     if partial:
         return inference
     facts = inference.dtypes
@@ -609,8 +620,7 @@ def infer_shapes(
         return found[0]
 
     engine = _Shapes(inference, dtypes)
-    engine.sweep()
-    engine.spread()
+    engine.run()
     if not partial and not inference.decided:
         raise _undecided(engine)
     inference.settled = _settle(inference)

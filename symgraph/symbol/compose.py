@@ -138,7 +138,16 @@ def _add_attributes(op: Op, attrs: dict[str, str], extra: Mapping[str, str]) -> 
 
 
 def make_variable(variable_name: str, attrs: Mapping[str, str], attr: Mapping[str, str] | None) -> Node:
-    """Return a new variable with the attributes of its own, of ``attr=`` and of the scopes."""
+    """Return a new variable with the attributes of its own, of ``attr=`` and of the scopes.
+
+    Raises
+    ------
+    ArgumentError
+        If an attribute is no string.
+    """
+    for key, value in (attr or {}).items():
+        if not isinstance(value, str):
+            raise ArgumentError(f"attribute {key!r} of variable {variable_name!r} is text, not {value!r}")
     own = attribute.current().get(attr)
     own.update(attrs)
     return Node(None, variable_name, (), own, created_at())

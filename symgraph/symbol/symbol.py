@@ -24,9 +24,10 @@ from symgraph.errors import (
     suggest,
 )
 from symgraph.formats import symbol_json
+from symgraph.formats.collector import paused
 from symgraph.formats.graph_json import from_document, to_document
 from symgraph.graph.gradient import gradient
-from symgraph.graph.infer import Inference, infer_dtypes, infer_shapes
+from symgraph.graph.infer import infer_dtypes, infer_shapes
 from symgraph.graph.node import Entry, Node
 from symgraph.graph.view import View
 from symgraph.op import Op, PartialShape, find
@@ -114,7 +115,8 @@ class Symbol:
     @property
     def _view(self) -> View:
         if self._known_view is None:
-            self._known_view = View(self._entries)
+            with paused():
+                self._known_view = View(self._entries)
         return self._known_view
 
     def __repr__(self) -> str:
@@ -289,13 +291,13 @@ class Symbol:
         >>> net.infer_shape(data=(2, 4))
         ([(2, 4), (3, 4), (3,)], [(2, 3)], [])
         """
-        return self._shapes(infer_shapes(self._view, self._given_shapes(args, kwargs)))
+        return self._shapes(args, kwargs, partial=False)
 
     def infer_shape_partial(
         self, *args: _ShapeLike | None, **kwargs: _ShapeLike
     ) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]], list[tuple[int, ...]]]:
         """Return the shapes as far as they can be concluded: 0 for an unknown axis, () for an unknown shape."""
-        return self._shapes(infer_shapes(self._view, self._given_shapes(args, kwargs), partial=True))
+        return self._shapes(args, kwargs, partial=True)
 
     def _given_shapes(
         self, args: Sequence[_ShapeLike | None], kwargs: Mapping[str, _ShapeLike]
@@ -321,9 +323,12 @@ class Symbol:
         return {name: value for name, value in zip(names, args, strict=False) if value is not None}
 
     def _shapes(
-        self, inference: Inference
+        self, args: Sequence[_ShapeLike | None], kwargs: Mapping[str, _ShapeLike], partial: bool
     ) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]], list[tuple[int, ...]]]:
-        shapes = [() if s is None else tuple(n or 0 for n in s) for s in inference.shapes]
+        given = self._given_shapes(args, kwargs)
+        with paused():
+            inference = infer_shapes(self._view, given, partial=partial)
+            shapes = [() if s is None else tuple([n or 0 for n in s]) for s in inference.shapes]
         return self._sorted(shapes)
 
     def _sorted(self, facts: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
@@ -362,7 +367,8 @@ class Symbol:
         self, args: Sequence[Any], kwargs: Mapping[str, Any], partial: bool
     ) -> tuple[list[Any], list[Any], list[Any]]:
         given = {name: as_dtype(value) for name, value in self._by_name(args, kwargs, "types").items()}
-        inference = infer_dtypes(self._view, given, partial=partial)
+        with paused():
+            inference = infer_dtypes(self._view, given, partial=partial)
         return self._sorted([None if d is None else d.type for d in inference.dtypes])
 
     # -- gradient -----------------------------------------------------------------------------------------------------
@@ -408,7 +414,8 @@ class Symbol:
         targets = [self._target(each) for each in asked]
         if not targets:
             raise ArgumentError("gradient() needs at least one variable to differentiate by")
-        return Symbol(gradient(self._entries, targets, heads))
+        with paused():
+            return Symbol(gradient(self._entries, targets, heads))
 
     def _target(self, wrt: str | Symbol) -> Entry:
         if isinstance(wrt, Symbol):
@@ -465,7 +472,8 @@ class Symbol:
         return Symbol(_rebuilt(self._entries, self._view.nodes, replaced, renamed, name or ""))
 
     def __copy__(self) -> Symbol:
-        return Symbol(_rebuilt(self._entries, self._view.nodes, {}, None, ""))
+        with paused():
+            return Symbol(_rebuilt(self._entries, self._view.nodes, {}, None, ""))
 
     def __deepcopy__(self, memo: Any = None) -> Symbol:
         return self.__copy__()
@@ -477,7 +485,8 @@ class Symbol:
 
     def tojson(self) -> str:
         """Return the graph as JSON text, as MXNet 1.9.1 writes it."""
-        return symbol_json.dump(to_document(self._entries))
+        with paused():
+            return symbol_json.dump(to_document(self._view))
 
     def save(self, fname: str | os.PathLike[str]) -> None:
         """Save the graph as the file `fname`, as a whole or not at all.
@@ -487,7 +496,8 @@ class Symbol:
         OSError
             If the file cannot be written; an old file is then as it was.
         """
-        symbol_json.write(fname, to_document(self._entries))
+        with paused():
+            symbol_json.write(fname, to_document(self._view))
 
     def debug_str(self) -> str:
         """Return the nodes as text: one paragraph an operator, with its inputs and attributes."""
