@@ -15,25 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from symgraph.backends.numpy import convolution, pooling, random_bits, special
 from symgraph.program.values import Spec
 
 __all__ = ["KERNELS", "UFUNCS", "VIEWS", "Call", "Kernel", "workspace_bytes"]
-
-
-class _Late:  # TEMPORARY until the modules land
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __getattr__(self, key: str) -> Any:
-        import importlib
-
-        def call(*a: Any, **k: Any) -> Any:
-            return getattr(importlib.import_module(f"symgraph.backends.numpy.{self.name}"), key)(*a, **k)
-
-        return call
-
-
-convolution, pooling, random_bits, special = map(_Late, ("convolution", "pooling", "random_bits", "special"))
 
 Array = np.ndarray[Any, Any]
 Call = tuple[Any, ...]
