@@ -36,7 +36,11 @@ class Backward(Op):
     def head_names(self) -> tuple[str, ...]:
         """Return the names of the head gradients, one for each visible output of the forward operator."""
         names = self.forward.output_names()[: self.forward.num_visible()]
-        return ("dy",) if len(names) == 1 else tuple(f"dy_{name}" for name in names)
+        heads = ("dy",) if len(names) == 1 else tuple(f"dy_{name}" for name in names)
+        # The gradient of a gradient has head gradients among its inputs: ddy beside dy.
+        while not set(heads).isdisjoint(self.forward.input_names()):
+            heads = tuple(f"d{head}" for head in heads)
+        return heads
 
     def reads(self) -> tuple[str, ...]:
         """Return the forward inputs, and the forward outputs that the rule reads.

@@ -120,7 +120,7 @@ def unary(
 
 def _unary_backward(rule: Callable[..., Any]) -> Callable[..., Any]:
     def backward(self: Any, xp: Any, dy: Any, data: Any, output: Any) -> Any:
-        return rule(xp, dy, data, output)
+        return rule(xp, dy, data, output) if data.dtype.kind == "f" else None
 
     return backward
 
@@ -165,6 +165,8 @@ def binary(
 
 def _pair_backward(rule: PairRule) -> Callable[..., Any]:
     def backward(self: Any, xp: Any, dy: Any, lhs: Any, rhs: Any) -> Any:
+        if lhs.dtype.kind != "f":
+            return None, None
         left, right = rule(xp, dy, lhs, rhs)
         return _reduce_to(xp, left, lhs.shape), _reduce_to(xp, right, rhs.shape)
 

@@ -118,7 +118,7 @@ def _pick(xp: Any, data: Any, index: Any, axis: int, mode: str) -> Any:
 class Pick(Op):
     """Choose one element along an axis for each position of the other axes."""
 
-    data: Tensor = arg("What is chosen from.")
+    data: Tensor = arg("What is chosen from, with at least one axis.")
     index: Tensor = arg("Which element, of the shape of `data` without the axis, or with length 1 along it.")
 
     axis: int | None = param("Axis to choose along; a negative one counts from the last.", default=-1)
@@ -131,7 +131,7 @@ class Pick(Op):
         Sample([(3, 4), (3,)], integers={"index": 4}),
         Sample([(3, 4), (4,)], {"axis": 0}, integers={"index": 3}),
         Sample([(2, 3, 4), (2, 4)], {"axis": 1, "keepdims": True}, integers={"index": 3}),
-        Sample([(3, 4), (3, 1)], {"axis": 1}, integers={"index": 9}, dtypes={"index": "int32"}),
+        Sample([(3, 4), (3,)], {"axis": 1}, integers={"index": 9}, dtypes={"index": "int32"}),
         Sample([(3, 4), (3,)], {"mode": "wrap"}, integers={"index": 9}),
     )
 
@@ -260,7 +260,7 @@ class GatherND(Op):
     from the end. Points that stand several times add up their gradients.
     """
 
-    data: Tensor = arg("What is chosen from.")
+    data: Tensor = arg("What is chosen from, with at least m axes.")
     indices: Tensor = arg("Coordinates of the points, (m, ...), all within `data`.")
 
     samples = (

@@ -97,6 +97,29 @@ def _when(xp: Any, test: Any, dy: Any) -> Any:
     return xp.where(test, dy, xp.asarray(0, dy.dtype))
 
 
+#: Bernoulli numbers B2, B4, ..., B12.
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730)
+
+
+def _trigamma(xp: Any, x: Any) -> Any:
+    """Return the derivative of digamma: Abramowitz and Stegun 6.4.6 (recurrence), 6.4.7 (reflection), 6.4.12 (series).
+
+    Eight steps of the recurrence lead to where six terms of the series leave an error of 1e-13.
+    """
+    mirrored = x < 0.5
+    z = xp.where(mirrored, 1 - x, x)
+    w = z + 8
+    inverse = xp.reciprocal(w)
+    square = xp.square(inverse)
+    series = square * 0
+    for number in reversed(_BERNOULLI):
+        series = (series + number) * square
+    total = inverse * (series + 1) + square * 0.5
+    for k in range(8):
+        total = total + xp.reciprocal(xp.square(z + k))
+    return xp.where(mirrored, xp.square(math.pi / xp.sin(x * math.pi)) - total, total)
+
+
 def _concat_rule(k: int) -> Callable[..., Any]:
     def rule(xp: Any, dy: Any, y: Any, *xs: Any, axis: int) -> Any:
         start = sum(x.shape[axis] for x in xs[:k])
@@ -150,6 +173,7 @@ RULES: dict[str, Sequence[Rule]] = {
     "erf":        (lambda xp, dy, y, x: dy * (xp.exp(-xp.square(x)) * _TWO_OVER_SQRT_PI),),
     "erfinv":     (lambda xp, dy, y, x: dy * (xp.exp(xp.square(y)) / _TWO_OVER_SQRT_PI),),
     "lgamma":     (lambda xp, dy, y, x: dy * xp.digamma(x),),
+    "digamma":    (lambda xp, dy, y, x: dy * _trigamma(xp, x),),
     "astype":     (lambda xp, dy, y, x, dtype: _cast(xp, dy, x),),
     # piecewise constant: zero gradient
     **{name: (None,) for name in "sign floor ceil trunc rint isnan isinf isfinite logical_not".split()},

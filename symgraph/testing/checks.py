@@ -1,0 +1,307 @@
+"""What every operator is held to. Each check raises `AssertionError` with a sentence that names the sample."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+
+from symgraph.backends.numpy.eager import xp
+from symgraph.op import Input, Op, PartialShape
+from symgraph.program import RecordingRandom
+from symgraph.testing.running import (
+    STATE,
+    Arrays,
+    Use,
+    forward,
+    gradient,
+    gradient_inputs,
+    gradient_op,
+    infer,
+    make_inputs,
+    uses,
+)
+
+__all__ = [
+    "check_documentation",
+    "check_eager",
+    "check_gradient",
+    "check_gradient_of_gradient",
+    "check_operator",
+    "check_partial_shapes",
+    "check_shapes",
+]
+
+#: Step of the central differences. In float64 their error is about ``STEP**2`` from the third derivative and
+#: ``2**-52 / STEP`` from rounding, both near 1e-11 for functions of order one.
+STEP = 1e-5
+#: Allowed relative error of a gradient, of the sum of the absolute values of its terms. A hundred times the error of
+#: the differences, for functions that vary more; a wrong slope is off by far more than that.
+TOLERANCE = 1e-8
+
+
+def check_operator(cls: type[Op]) -> None:
+    """Hold an operator to everything: documentation, shapes, gradients of first and second order, both ways to run.
+
+    Parameters
+    ----------
+    cls
+        The operator's class, with samples.
+
+    Raises
+    ------
+    AssertionError
+        With a sentence that names the sample and what is wrong.
+    """
+    check_documentation(cls)
+    for use in uses([cls]):
+        check_shapes(use)
+        check_partial_shapes(use)
+        check_eager(use)
+        if cls.differentiable:
+            check_gradient(use)
+            check_gradient_of_gradient(use)
+
+
+def _fail(where: Any, what: str, **facts: Any) -> NoReturn:
+    lines = [f"{where}: {what}", *(f"  {name}: {value}" for name, value in facts.items())]
+    raise AssertionError("\n".join(lines))
+
+
+# -- documentation ------------------------------------------------------------------------------------------------------
+
+#: How an input's documentation says its shape: in words, or as a tuple.
+_SHAPE_WORDS = re.compile(r"shape|ax[ei]s|length|element|copy|for each|\([^)]*[,)]", re.IGNORECASE)
+
+
+def check_documentation(cls: type[Op]) -> None:
+    """Hold an operator to its documentation: a first sentence, samples, each argument with meaning and shape."""
+    name = cls.op_name
+    first = inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ").strip()
+    if not re.match(r"[A-Z0-9`\"].*[.]$", first):
+        _fail(name, "the docstring must begin with a sentence that ends with a full stop", first=repr(first))
+    for each in (*cls.inputs, *cls.params):
+        if not each.doc.strip().endswith("."):
+            _fail(name, f"the documentation of {each.name!r} must be sentences that end with a full stop", it=each.doc)
+        if isinstance(each, Input) and not _SHAPE_WORDS.search(each.doc):
+            _fail(name, f"the documentation of {each.name!r} does not say its shape", it=each.doc)
+    if not cls.samples:
+        _fail(name, "it has no samples: add some, so that it is tested")
+
+
+# -- shapes and dtypes ----------------------------------------------------------------------------------------------------
+
+
+def _specs(arrays: Mapping[str, Any]) -> dict[str, tuple[tuple[int, ...], str]]:
+    return {name: (tuple(x.shape), x.dtype.name) for name, x in arrays.items()}
+
+
+def check_shapes(use: Use) -> None:
+    """Hold what inference says of all inputs and outputs to what is computed."""
+    op, inputs = use.op, make_inputs(use)
+    found = infer(op, {n: x.shape for n, x in inputs.items()}, {n: x.dtype for n, x in inputs.items()})
+    results = forward(op, inputs, use.sample.training)
+    computed = _specs({**inputs, **results.outputs})
+    inferred = {n: (found.shapes[n], str(found.dtypes[n])) for n in computed}
+    for name, spec in computed.items():
+        if inferred[name] != spec:
+            _fail(use, f"{name!r} is {spec}, but inference says {inferred[name]}")
+    for name, spec in _specs(results.renewed).items():
+        if spec != computed[name]:
+            _fail(use, f"the renewed {name!r} is {spec}, but it was {computed[name]}")
+
+
+def _erased(shape: tuple[int, ...]) -> Iterator[PartialShape | None]:
+    """Yield what may be known of a shape: nothing, all, all but one length, or only how many axes there are."""
+    yield None
+    yield shape
+    for k in range(len(shape)):
+        yield (*shape[:k], None, *shape[k + 1 :])
+    yield (None,) * len(shape)
+
+
+def _call(rule: Any, op: Op, known: Mapping[str, Any]) -> Mapping[str, Any]:
+    parameters = list(inspect.signature(rule).parameters.values())[1:]
+    every = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    asked = {p.name for p in parameters}
+    found: Mapping[str, Any] = rule(op, **{n: v for n, v in known.items() if every or n in asked}) or {}
+    return found
+
+
+def _agrees(shape: PartialShape, truth: tuple[int, ...]) -> bool:
+    return len(shape) == len(truth) and all(m in (None, n) for m, n in zip(shape, truth, strict=True))
+
+
+def check_partial_shapes(use: Use) -> None:
+    """Hold the rules to the truth whatever is known: each conclusion from part of the facts agrees with all of them.
+
+    Each shape is left out, or known but for one length, while the others are known, unknown, or known likewise.
+    """
+    op, inputs = use.op, make_inputs(use)
+    results = forward(op, inputs, use.sample.training)
+    arrays = {**inputs, **results.outputs}
+    shapes = {n: tuple(x.shape) for n, x in arrays.items()}
+    dtypes = {n: x.dtype for n, x in arrays.items()}
+    cls = type(op)
+    if cls.shapes is not None:
+        for known in _knowledge(shapes):
+            for name, shape in _call(cls.shapes, op, known).items():
+                if name not in shapes:
+                    _fail(use, f"shapes concludes something of {name!r}, which is none of {', '.join(shapes)}")
+                if shape is not None and not _agrees(tuple(shape), shapes[name]):
+                    _fail(use, f"shapes concludes {shape} for {name!r}, which is {shapes[name]}", known=known)
+    if cls.dtypes is not None:
+        for count in range(len(dtypes) + 1):
+            for some in itertools.islice(itertools.combinations(dtypes, count), 16):
+                given = {n: dtypes[n] if n in some else None for n in dtypes}
+                for name, dtype in _call(cls.dtypes, op, given).items():
+                    # A default may be taken where nothing is known: it is not wrong then.
+                    if dtype is not None and dtype != dtypes[name] and any(given.values()):
+                        _fail(use, f"dtypes concludes {dtype} for {name!r}, which is {dtypes[name]}", known=given)
+
+
+def _knowledge(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[dict[str, PartialShape | None]]:
+    for name, shape in shapes.items():
+        for part in _erased(shape):
+            yield {**dict.fromkeys(shapes), name: part}
+            yield {**shapes, name: part}
+            yield {n: part if n == name else (None,) * len(s) for n, s in shapes.items()}
+
+
+# -- gradients -------------------------------------------------------------------------------------------------------------
+
+
+def _direction(use: Use, arrays: Arrays) -> Arrays:
+    """Return a random direction to go in: zero for states and for whole numbers such as indices, which do not move."""
+    rng = np.random.default_rng(zlib.crc32(f"{use} direction".encode()))
+    fixed = {*use.op.mutated(), *use.sample.integers}
+    found = {}
+    for name, x in arrays.items():
+        moves = x.dtype.kind == "f" and name not in fixed
+        found[name] = rng.uniform(-1, 1, x.shape) if moves else np.zeros(x.shape, x.dtype)
+    return found
+
+
+def _heads(use: Use, outputs: list[Any]) -> list[Any]:
+    rng = np.random.default_rng(zlib.crc32(f"{use} heads".encode()))
+    return [np.asarray(rng.uniform(-1, 1, y.shape)).astype(y.dtype) for y in outputs]
+
+
+def _compare(
+    use: Use,
+    evaluate: Callable[[Arrays], list[Any]],
+    inputs: Arrays,
+    heads: list[Any],
+    grads: Arrays,
+    what: str,
+) -> None:
+    """Compare gradients with central differences of what `evaluate` gives, along a random direction."""
+    direction = _direction(use, inputs)
+
+    def moved(step: float) -> list[Any]:
+        there = {n: x + step * direction[n] if x.dtype.kind == "f" else x for n, x in inputs.items()}
+        return [y for y, h in zip(evaluate(there), heads, strict=True) if h.dtype.kind == "f"]
+
+    higher, lower = moved(STEP), moved(-STEP)
+    weights = [h for h in heads if h.dtype.kind == "f"]
+    slope = float(sum(np.sum(h * (a - b)) for h, a, b in zip(weights, higher, lower, strict=True))) / (2 * STEP)
+    parts = [grads[n] * direction[n] for n, x in inputs.items() if x.dtype.kind == "f"]
+    claimed = float(sum(np.sum(part) for part in parts))
+    size = float(sum(np.sum(np.abs(part)) for part in parts))
+    # The values themselves are rounded, too: their differences carry that error, divided by the step.
+    size += STEP * float(sum(np.sum(np.abs(h * a)) for h, a in zip(weights, higher, strict=True)))
+    allowed = TOLERANCE * (1e-3 + size)
+    if not abs(slope - claimed) <= allowed:
+        _fail(use, f"{what} says {claimed!r} along a random direction, central differences {slope!r}", allowed=allowed)
+
+
+def _check_grad_specs(use: Use, inputs: Arrays, grads: Arrays, what: str) -> None:
+    wanted, found = _specs(inputs), _specs(grads)
+    for name in inputs:
+        if found[name] != wanted[name]:
+            _fail(use, f"{what} by {name!r} is {found[name]}, but {name!r} is {wanted[name]}")
+
+
+def check_gradient(use: Use) -> None:
+    """Hold the gradient, in float64, to central differences along a random direction, and to the inputs' specs.
+
+    A sample whose gradient is not the derivative on purpose (`Sample.smooth` false, or a loss that reads no head
+    gradient) is held to the specs alone.
+    """
+    op, training = use.op, use.sample.training
+    inputs = make_inputs(use, "float64")
+    visible = op.num_visible()
+    heads = _heads(use, list(forward(op, inputs, training).outputs.values())[:visible])
+    grads = gradient(op, inputs, heads, training)
+    _check_grad_specs(use, inputs, grads, "the gradient")
+
+    def evaluate(there: Arrays) -> list[Any]:
+        return list(forward(op, there, training).outputs.values())[:visible]
+
+    if use.sample.smooth and not type(op).is_loss:
+        _compare(use, evaluate, inputs, heads, grads, "the gradient")
+
+
+def check_gradient_of_gradient(use: Use) -> None:
+    """Hold the gradient of the gradient operator, in float64, to central differences and to its inputs' specs.
+
+    What is differentiated is the gradient as a function of the head gradients and the operator's inputs alone: where
+    it reads the operator's outputs, these move along.
+    """
+    op, training = use.op, use.sample.training
+    inputs = make_inputs(use, "float64")
+    results = forward(op, inputs, training).outputs
+    visible = list(results)[: op.num_visible()]
+    back = gradient_op(op)
+    heads = dict(zip(back.head_names(), _heads(use, [results[n] for n in visible]), strict=True))
+
+    def reads(there: Arrays) -> Arrays:
+        own = {n: there[n] for n in inputs}
+        return gradient_inputs(op, own, [there[n] for n in heads], training)
+
+    def evaluate(there: Arrays) -> list[Any]:
+        return list(forward(back, reads(there), training).outputs.values())
+
+    at = {**heads, **inputs}
+    twice = _heads(use, evaluate(at))
+    grads = gradient(back, reads(at), twice, training)
+    _check_grad_specs(use, reads(at), grads, "the gradient of the gradient")
+    if not use.sample.smooth:
+        return
+    read = [grads.get(n, np.zeros_like(results[n])) for n in visible]
+    if any(n in grads for n in visible):
+        through = gradient(op, inputs, read, training)
+        grads |= {n: grads[n] + through[n] for n in inputs}
+    _compare(use, evaluate, at, twice, grads, "the gradient of the gradient")
+
+
+# -- two ways to run --------------------------------------------------------------------------------------------------------
+
+
+def check_eager(use: Use) -> None:
+    """Hold `compute` on NumPy arrays to the traced program: equal in every bit."""
+    op, inputs = use.op, make_inputs(use)
+    training = use.sample.training
+    asked: dict[str, Any] = {}
+    if op._asks_training:
+        asked["training"] = training
+    if op._asks_rng:
+        asked["rng"] = RecordingRandom(xp, STATE, 0)  # type: ignore[arg-type]
+    with np.errstate(all="ignore"):
+        result = op.compute(xp, *(inputs[n] for n in op.input_names()), **asked)
+    results = [np.asarray(y) for y in (result if isinstance(result, tuple) else (result,))]
+    made = forward(op, inputs, training)
+    names = [*made.outputs, *made.renewed]
+    programmed = [*made.outputs.values(), *made.renewed.values()]
+    if len(results) != len(programmed):
+        _fail(use, f"compute gives {len(results)} arrays on arrays, but {len(programmed)} when traced")
+    for name, eager, traced in zip(names, results, programmed, strict=True):
+        if (eager.shape, eager.dtype) != (traced.shape, traced.dtype):
+            _fail(use, f"{name!r} is {eager.dtype}{eager.shape} on arrays, but {traced.dtype}{traced.shape} when traced")
+        if eager.tobytes() != traced.tobytes():
+            _fail(use, f"{name!r} differs between compute on arrays and its program", eager=eager, program=traced)
