@@ -133,7 +133,7 @@ def split_call(
     problems: dict[str, str] = {}
     order, inputs, types = layout.order, layout.inputs, layout.types
     if len(args) > len(order):
-        problems["positional arguments"] = f"{len(args)} given, but it takes at most {len(order)}"
+        problems["positional arguments"] = f"are at most {len(order)}, got {len(args)}"
     items: list[tuple[str, Any]] = list(zip(order, args, strict=False))
     if kwargs:
         items += kwargs.items()
@@ -213,7 +213,9 @@ def _split_variadic(
         else:
             _read_other(cls, layout, name, value, ({}, params, hidden, problems), is_tensor)
     counted = len(args) + len(tensors) - sum(name in layout.fixed for name in tensors)
-    if layout.count is not None and layout.count not in params and (counted or not problems):
+    if layout.count is not None and layout.count not in params:
+        if not counted and not problems:
+            raise ArgumentError(f"{function_name}() needs at least one tensor, or {layout.count}")
         params[layout.count] = max(counted - len(layout.fixed), 0) if args else counted
     if args and tensors:
         problems["tensors"] = f"give all by position or all by name, not {len(args)} and {', '.join(tensors)}"

@@ -87,8 +87,11 @@ def make_node(
             if traits.init and "__init__" not in own and (init := op.initializer(input_name)) is not None:
                 own["__init__"] = init
             entry = Entry(Node(None, f"{node_name}_{input_name}", (), own, created))
-        elif entry.node.version and entry.node.op is None:
-            entry = Entry(entry.node, 0, entry.node.version)
+        elif entry.node.op is None:
+            if traits.init and (init := op.initializer(input_name)) is not None:
+                entry.node.attrs.setdefault("__init__", init)  # MXNet: on the user's own variable too
+            if entry.node.version:
+                entry = Entry(entry.node, 0, entry.node.version)
         inputs.append(entry)
     if traits.renews:
         renew(op, inputs, node_name, created)
