@@ -61,9 +61,10 @@ def _elementwise(
             x = np.asarray(x)
             if out is None:
                 out = np.empty(x.shape, x.dtype if x.dtype.kind == "f" else np.float64)
-            compute, dtype = double, np.dtype("float64")
+            compute: Callable[[Floats], Floats] = double
+            dtype: np.dtype[Any] = np.dtype(np.float64)
             if single is not None and x.dtype in (np.float32, np.float16):
-                compute, dtype = single, np.dtype("float32")
+                compute, dtype = single, np.dtype(np.float32)
             # What is not contiguous goes through a copy; a block is written when it has been read.
             source = np.ascontiguousarray(x).reshape(-1)
             target = (out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)).reshape(-1)
