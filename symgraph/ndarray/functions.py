@@ -8,7 +8,9 @@ What does not belong here: functions that are no operators (`creation`, `arithme
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +22,7 @@ from symgraph.ndarray.ndarray import NDArray, invoke
 from symgraph.op import Op, all_names, find, get
 from symgraph.op.call import make_function, split_call
 
-__all__ = ["function", "names", "submodule"]
+__all__ = ["FLUENT", "OperatorModule", "function", "names"]
 
 Function = Callable[..., Any]
 
@@ -128,8 +130,7 @@ def _read(cls: type[Op], name: str, args: Sequence[Any], kwargs: Mapping[str, An
     wanted = call.op.input_names()
     if missing := [n for n in wanted if n not in call.tensors]:
         raise ArgumentError(
-            f"{name}() needs {len(wanted)} arrays with {call.op!r}, {', '.join(missing)} missing",
-            facts={"arrays": ", ".join(wanted)},
+            f"{name}() needs {', '.join(wanted)}; {', '.join(missing)} missing", facts={"operator": repr(call.op)}
         )
     order = tuple(call.tensors[n].position for n in wanted)
     text = call.params.get("ctx")
@@ -151,25 +152,58 @@ def function(name: str) -> Function:
     return found
 
 
-def names(prefix: str = "") -> list[str]:
-    """Return the names of all operators, or what follows `prefix` in those that begin with it."""
-    return sorted(n.removeprefix(prefix) for n in all_names() if n.startswith(prefix))
-
-
-def submodule(module: str, prefix: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return ``__getattr__`` and ``__dir__`` of a module whose functions are operators with a prefix.
+def names(prefix: str = "", *, hidden: bool = False) -> list[str]:
+    """Return what follows `prefix` in the names of the operators that begin with it.
 
     Parameters
     ----------
-    module
-        Its full name; for messages.
     prefix
-        What stands before a function's name in the operator's.
+        Beginning of the operators' names.
+    hidden
+        Return the names that go on with an underscore, instead of those that do not.
     """
+    found = (n.removeprefix(prefix) for n in all_names() if n.startswith(prefix))
+    return sorted(n for n in found if n.startswith("_") is hidden)
 
-    def find_function(name: str) -> Any:
-        if name.startswith("__") or get(prefix + name) is None:
-            raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        return function(prefix + name)
 
-    return find_function, lambda: names(prefix)
+class OperatorModule(ModuleType):
+    """A module whose functions are the operators with a common beginning of their names."""
+
+    def __init__(self, name: str, prefix: str, doc: str, *, hidden: bool = False) -> None:
+        super().__init__(name, doc)
+        self._prefix, self._hidden = prefix, hidden
+        sys.modules[name] = self
+
+    def __getattr__(self, name: str) -> Function:
+        if name.startswith("__"):  # Python asks modules for such names
+            raise AttributeError(name)
+        return function(self._prefix + name)
+
+    def __dir__(self) -> list[str]:
+        return names(self._prefix, hidden=self._hidden)
+
+
+class _Fluent:
+    """A method that is an operator's function, the array being its first argument."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, array: NDArray | None, owner: type) -> Any:
+        found = function(self.name)
+        setattr(owner, self.name, found)  # from now on found without this detour
+        return getattr(owner if array is None else array, self.name)
+
+
+#: Operators that are methods of NDArray under their own names, as in MXNet; those not registered are left out.
+FLUENT = (
+    "abs arccos arccosh arcsin arcsinh arctan arctanh argmax argmax_channel argmin argsort broadcast_axes "
+    "broadcast_like cbrt ceil clip cos cosh degrees depth_to_space diag exp expand_dims expm1 fix flatten flip "
+    "floor log log10 log1p log2 log_softmax max mean min nanprod nansum norm one_hot ones_like pad pick prod "
+    "radians rcbrt reciprocal relu repeat reshape_like rint round rsqrt shape_array sigmoid sign sin sinh "
+    "size_array slice slice_axis slice_like softmax softmin sort space_to_depth split sqrt square squeeze sum "
+    "swapaxes take tan tanh tile topk transpose trunc zeros_like"
+).split()
+for _name in FLUENT:
+    if get(_name) is not None:
+        setattr(NDArray, _name, _Fluent(_name))

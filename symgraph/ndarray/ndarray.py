@@ -206,8 +206,8 @@ class NDArray:
         return self._data.__dlpack_device__()
 
     def to_dlpack_for_read(self) -> Any:
-        """Return a DLPack capsule that shares the memory."""
-        return self._data.__dlpack__()
+        """Return a capsule of DLPack 1.0 that shares the memory, and can be used once."""
+        return self._data.__dlpack__(max_version=(1, 0))
 
     to_dlpack_for_write = to_dlpack_for_read
 
@@ -335,6 +335,12 @@ class NDArray:
         extra = len(target) - self._data.ndim
         source = self.reshape((1,) * extra + self._data.shape) if extra > 0 and self._data.ndim else self
         return apply(find("broadcast_to")(shape=target), source)
+
+    def split_v2(self, indices_or_sections: Any, axis: int = 0, squeeze_axis: bool = False) -> Any:
+        """Split the array along an axis; see `symgraph.nd.split_v2`."""
+        from symgraph.ndarray.creation import split_v2
+
+        return split_v2(self, indices_or_sections, axis, squeeze_axis)
 
     # -- indexing -----------------------------------------------------------------------------------------------------
 
@@ -490,9 +496,9 @@ def _brief(value: Any) -> str:
 
 
 def convert(array: Array, dtype: np.dtype[Any]) -> Array:
-    """Return an array converted as C converts: cut off towards zero, wrapped around, without a warning."""
+    """Return a C-contiguous copy, converted as C converts: cut off towards zero, wrapped around, without a warning."""
     with np.errstate(all="ignore"):
-        return array.astype(dtype)
+        return array.astype(dtype, order="C")
 
 
 def mark(array: NDArray, grad: NDArray, request: str) -> None:
@@ -611,6 +617,8 @@ def _store(
         several = [wrap(x, ctx) for x in results[: run.num_visible]]
         outputs, made = several, several[0] if run.num_visible == 1 else several
     else:
+        if not isinstance(out, (NDArray, list, tuple)):
+            raise ArgumentError(f"{run.op.op_name}(): out must be NDArray or a list of them, got {type(out).__name__}")
         outputs = [out] if isinstance(out, NDArray) else list(out)
         if len(outputs) not in (run.num_visible, run.num_outputs):
             raise ArgumentError(f"{run.op.op_name}() has {run.num_visible} outputs, out has {len(outputs)}")
