@@ -398,7 +398,7 @@ class Executor:
         BindError
             If an array would change or grow that may not.
         """
-        types = {n: x.dtype for n, x in {**self.arg_dict, **self.aux_dict}.items()}
+        types = {n: x._data.dtype for n, x in {**self.arg_dict, **self.aux_dict}.items()}
         inference = infer(self._inference.view, dict(kwargs), types)
         shapes = _variable_shapes(inference)
         arguments, gradients = [], []
@@ -485,7 +485,7 @@ class _Bound:
         asked: list[int] = []
         head_nodes: list[Node] = []
         shapes = {view.nodes[k].name: x.shape for k, x in executor._array_of.items()}
-        dtypes = {view.nodes[k].name: x.dtype for k, x in executor._array_of.items()}
+        dtypes = {view.nodes[k].name: x._data.dtype for k, x in executor._array_of.items()}
         arguments = [n for n in view.nodes if n.op is None and id(n) not in view.mutated()]
         if gradients:
             names = set(shapes)
@@ -692,7 +692,7 @@ def bind(
             if not isinstance(x, NDArray) and x is not None:
                 raise BindError(f"{what}[{name!r}] is {type(x).__name__}; bind() takes NDArray", where="bind()")
     shapes = {n: x.shape for n, x in (*arguments.items(), *states.items()) if n in (*arg_names, *aux_names)}
-    types = {n: x.dtype for n, x in (*arguments.items(), *states.items()) if n in (*arg_names, *aux_names)}
+    types = {n: x._data.dtype for n, x in (*arguments.items(), *states.items()) if n in (*arg_names, *aux_names)}
     inference = infer([*symbol._entries], shapes, types)
     missing = [n for n in (*arg_names, *aux_names) if n not in arguments and n not in states]
     if missing:
