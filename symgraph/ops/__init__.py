@@ -4,14 +4,35 @@ An operator belongs in the file of its family; a new family is a new file, named
 """
 
 from symgraph.ops import (
+    activation,
+    conv,
     create,
     elementwise,
     indexing,
     linear,
+    loss,
+    nn,
+    norm,
     optimizer_multi,
     optimizer_update,
+    pool,
     reduce,
     shape,
 )
 
-__all__ = ["create", "elementwise", "indexing", "linear", "optimizer_multi", "optimizer_update", "reduce", "shape"]
+__all__ = [
+    "activation",
+    "conv",
+    "create",
+    "elementwise",
+    "indexing",
+    "linear",
+    "loss",
+    "nn",
+    "norm",
+    "optimizer_multi",
+    "optimizer_update",
+    "pool",
+    "reduce",
+    "shape",
+]
