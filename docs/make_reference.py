@@ -145,7 +145,7 @@ def gradient(cls: type[Op]) -> str:
     return "Its gradient is written by hand." if cls.backward is not None else "Its gradient is derived from `compute`."
 
 
-# -- text ---------------------------------------------------------------------------------------------------------------------
+# -- text ---------------------------------------------------------------------------------------------------------
 
 
 def module_of(cls: type[Op]) -> ModuleType:
