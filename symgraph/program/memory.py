@@ -190,6 +190,8 @@ def _view(equation: Equation, source: Place, value: Value) -> Place | None:
             for n, m, s in zip(old.shape, value.shape[extra:], source.strides, strict=True)
         )
         return Place(source.buffer, source.offset, strides)
+    if any(step < 0 for _, _, step in params["parts"]):
+        return None  # a copy: see the kernel
     offset, strides_list = source.offset, []
     for n, stride, part in zip(old.shape, source.strides, params["parts"], strict=True):
         start, _, step = slice(*part).indices(n)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from symgraph.backends.numpy.kernels import KERNELS, UFUNCS, VIEWS, workspace_bytes
+from symgraph.backends.numpy.kernels import KERNELS, VIEWS, workspace_bytes
 from symgraph.program import Namespace, Primitive, Program, Recorder, Spec
 
 __all__ = ["Eager", "run", "xp"]
@@ -33,10 +33,9 @@ class Eager(Namespace):
         operands = [np.asarray(x) for x in operands]
         specs = [Spec(x.shape, x.dtype) for x in operands]
         (result,) = primitive.specs(specs, params)
-        if name in UFUNCS:
-            return np.asarray(UFUNCS[name](*operands))
         if name in VIEWS:
             return VIEWS[name](operands[0], **params)
+        # Always row-major, as in a plan: in which order a sum adds depends on how its operand lies in memory.
         out = np.empty(result.shape, result.dtype)
         need = workspace_bytes(name, specs, result, params)
         workspace = np.empty(need, np.uint8) if need else None

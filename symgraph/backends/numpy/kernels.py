@@ -10,6 +10,8 @@ calls never comes back to the interpreter in between.
 
 from __future__ import annotations
 
+import functools
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,10 +20,32 @@ import numpy as np
 from symgraph.backends.numpy import convolution, pooling, random_bits, special
 from symgraph.program.values import Spec
 
-__all__ = ["KERNELS", "UFUNCS", "VIEWS", "Call", "Kernel", "workspace_bytes"]
+__all__ = ["KERNELS", "UFUNCS", "VIEWS", "Call", "Kernel", "KeywordOut", "workspace_bytes"]
 
 Array = np.ndarray[Any, Any]
 Call = tuple[Any, ...]
+
+#: ``np.copyto`` without the dispatcher around it, which is Python code, and hence slower and a place where Ctrl-C can
+#: strike; where NumPy does not show it, the plan sees that it is not native and shields it.
+copyto: Callable[..., None] = getattr(np.copyto, "_implementation", np.copyto)
+
+
+class KeywordOut:
+    """A ufunc that takes the result by keyword only: NumPy 2.4 deprecates the third operand of maximum and minimum."""
+
+    __slots__ = ("__name__", "ufunc")
+
+    def __init__(self, ufunc: np.ufunc) -> None:
+        self.ufunc, self.__name__ = ufunc, ufunc.__name__
+
+    def __call__(self, x: Any, y: Any, out: Any) -> Any:
+        return self.ufunc(x, y, out=out)
+
+    def bound(self, x: Any, y: Any, out: Any) -> Call:
+        """Return the call as native code alone."""
+        return (functools.partial(self.ufunc, x, y, out=out),)
+
+
 
 #: Primitives that are one NumPy ufunc (or a function called alike): ``function(*operands, out)``.
 UFUNCS: dict[str, Callable[..., Any]] = {
@@ -37,10 +61,12 @@ UFUNCS: dict[str, Callable[..., Any]] = {
         name: getattr(np, name)
         for name in (
             "negative sign square floor ceil trunc rint exp expm1 log log1p log2 log10 sqrt cbrt reciprocal sin cos tan "
-            "sinh cosh tanh isnan isinf isfinite logical_not add subtract multiply divide floor_divide remainder power maximum "
-            "minimum hypot equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor"
+            "sinh cosh tanh isnan isinf isfinite logical_not add subtract multiply divide floor_divide remainder power "
+            "hypot equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor"
         ).split()
     },
+    "maximum": KeywordOut(np.maximum),
+    "minimum": KeywordOut(np.minimum),
     "erf": special.erf,
     "erfinv": special.erfinv,
     "lgamma": special.lgamma,
@@ -50,9 +76,15 @@ UFUNCS: dict[str, Callable[..., Any]] = {
 Parts = tuple[tuple[int | None, int | None, int], ...]
 
 
-def slices(parts: Parts) -> tuple[slice, ...]:
-    """Return Python slices from (start, stop, step) triples."""
-    return tuple(slice(*p) for p in parts)
+def slices(parts: Parts) -> tuple[Any, ...]:
+    """Return a Python index from (start, stop, step) triples; with the ellipsis it makes an array of 0-d ones, too."""
+    return (*(slice(*p) for p in parts), ...)
+
+
+def _slice_view(x: Array, parts: Parts) -> Array:
+    # NumPy's vector loops do not run backwards, and what it calls instead rounds otherwise: a flip is a copy.
+    view = x[slices(parts)]
+    return view.copy() if any(step < 0 for _, _, step in parts) else view
 
 
 #: Primitives that rearrange: ``function(operand, **params)`` returns a view where NumPy can make one.
@@ -61,7 +93,7 @@ VIEWS: dict[str, Callable[..., Array]] = {
     "reshape": lambda x, shape: x.reshape(shape),
     "permute_dims": lambda x, axes: x.transpose(axes),
     "broadcast_to": lambda x, shape: np.broadcast_to(x, shape),
-    "slice": lambda x, parts: x[slices(parts)],
+    "slice": _slice_view,
 }
 
 #: ``(operands, out, workspace, **params) -> calls``
@@ -104,8 +136,10 @@ def _view_kernel(function: Callable[..., Array]) -> Kernel:
         source = operands[0]
         if function is VIEWS["reshape"]:
             # Reshaping the contiguous result instead never copies the operand on the way.
-            return [(np.copyto, out.reshape(source.shape), source)]
-        return [(np.copyto, out, function(source, **params))]
+            return [(copyto, out.reshape(source.shape), source)]
+        if function is _slice_view:
+            return [(copyto, out, source[slices(**params)])]
+        return [(copyto, out, function(source, **params))]
 
     return make
 
@@ -120,13 +154,13 @@ for _name, _view in VIEWS.items():
 def _where(operands: Sequence[Array], out: Array, workspace: Any) -> list[Call]:
     condition, x, y = operands
     # The result may share memory with y, never with x: the planner knows.
-    calls: list[Call] = [] if y is out else [(np.copyto, out, y)]
-    return [*calls, (np.copyto, out, x, "same_kind", condition)]
+    calls: list[Call] = [] if y is out else [(copyto, out, y)]
+    return [*calls, (copyto, out, x, "same_kind", condition)]
 
 
 @kernel("astype")
 def _astype(operands: Sequence[Array], out: Array, workspace: Any, dtype: str) -> list[Call]:
-    return [(np.copyto, out, operands[0], "unsafe")]
+    return [(copyto, out, operands[0], "unsafe")]
 
 
 # -- reductions -----------------------------------------------------------------------------------------------------------
@@ -167,7 +201,7 @@ def _cumsum(operands: Sequence[Array], out: Array, workspace: Any, axis: int, re
 
 def _store(out: Array, function: Callable[..., Array], *arguments: Any) -> None:
     """Copy a fresh result; for rare functions that NumPy offers without ``out``."""
-    np.copyto(out, function(*arguments))
+    copyto(out, function(*arguments))
 
 
 @kernel("sort")
@@ -185,14 +219,14 @@ def _argsort(operands: Sequence[Array], out: Array, workspace: Any, axis: int) -
 
 @kernel("embed")
 def _embed(operands: Sequence[Array], out: Array, workspace: Any, shape: tuple[int, ...], parts: Parts) -> list[Call]:
-    return [(out.fill, 0), (np.copyto, out[slices(parts)], operands[0])]
+    return [(out.fill, 0), (copyto, out[slices(parts)], operands[0])]
 
 
 @kernel("pad")
 def _pad(operands: Sequence[Array], out: Array, workspace: Any, widths: Any, value: float) -> list[Call]:
     x = operands[0]
-    inside = tuple(slice(low, low + n) for n, (low, _) in zip(x.shape, widths, strict=True))
-    return [(out.fill, out.dtype.type(value)), (np.copyto, out[inside], x)]
+    inside = slices(tuple((low, low + n, 1) for n, (low, _) in zip(x.shape, widths, strict=True)))
+    return [(out.fill, out.dtype.type(value)), (copyto, out[inside], x)]
 
 
 @kernel("concat")
@@ -200,7 +234,7 @@ def _concat(operands: Sequence[Array], out: Array, workspace: Any, axis: int) ->
     calls, start = [], 0
     for x in operands:
         stop = start + x.shape[axis]
-        calls.append((np.copyto, out[(*[slice(None)] * axis, slice(start, stop))], x))
+        calls.append((copyto, out[(*[slice(None)] * axis, slice(start, stop))], x))
         start = stop
     return calls
 
@@ -270,7 +304,7 @@ def _scatter_nd_add(operands: Sequence[Array], out: Array, workspace: Any, shape
 
 def _matmul_half(x: Array, y: Array, out: Array) -> None:
     # NumPy multiplies half matrices without BLAS; through float32 it is faster, and rounded once.
-    np.copyto(out, np.matmul(x.astype(np.float32), y.astype(np.float32)), casting="same_kind")
+    copyto(out, np.matmul(x.astype(np.float32), y.astype(np.float32)), casting="same_kind")
 
 
 @kernel("matmul")
@@ -351,15 +385,15 @@ for _plan in (
 def _arange(
     operands: Sequence[Array], out: Array, workspace: Any, n: int, start: float, step: float, dtype: str
 ) -> list[Call]:
-    return [(np.copyto, out, start + step * np.arange(n), "unsafe")]
+    return [(copyto, out, start + step * np.arange(n), "unsafe")]
 
 
 def _uniform(out: Array, state: Array, key: int) -> None:
-    np.copyto(out, random_bits.uniform(state, key, out.shape, out.dtype))
+    copyto(out, random_bits.uniform(state, key, out.shape, out.dtype))
 
 
 def _normal(out: Array, state: Array, key: int) -> None:
-    np.copyto(out, random_bits.normal(state, key, out.shape, out.dtype))
+    copyto(out, random_bits.normal(state, key, out.shape, out.dtype))
 
 
 @kernel("random_uniform")

@@ -11,7 +11,9 @@ What does not belong here: operators, graphs, and what inputs mean. That is the 
 from __future__ import annotations
 
 import contextvars
+import functools
 import math
+import types
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +27,7 @@ import numpy as np
 from symgraph.backends.numpy import threads
 from symgraph.backends.numpy.eager import xp
 from symgraph.backends.numpy.interrupts import shielded
-from symgraph.backends.numpy.kernels import KERNELS, Call, workspace_bytes
+from symgraph.backends.numpy.kernels import KERNELS, Call, KeywordOut, copyto, workspace_bytes
 from symgraph.errors import BindError
 from symgraph.program import Equation, Program, Value
 from symgraph.program.memory import ALIGNMENT, Buffer, Layout, Place, Step, array_at, plan_memory
@@ -193,7 +195,7 @@ class Plan:
         self.outputs: list[Any] = []
         for (out, target), direct in zip(stored.items(), layout.stored, strict=True):
             if not direct:
-                parts[1].append((np.copyto, arrays[target], self.array(program.outputs[out])))
+                parts[1].append((copyto, arrays[target], self.array(program.outputs[out])))
         late = {
             id(v) for step in self.schedule.steps[self.schedule.second :] for e in step.equations for v in e.outputs
         }
@@ -215,7 +217,7 @@ class Plan:
             if k in self.accumulate:
                 part.append((np.add, target, array, target))
             elif not _same(target, array):
-                part.append((np.copyto, target, array))
+                part.append((copyto, target, array))
         self._runs = [_runner(parts[0]), _runner(parts[1], whole=True), _runner(parts[2])]
         self._first = _runner([*parts[0], *parts[1]]) if _plain(parts[1]) else None
         self._context = contextvars.copy_context()
@@ -258,7 +260,8 @@ class Plan:
         if step.workspace is not None:
             b = step.workspace
             scratch = self.arena[b.offset : b.offset + b.nbytes]
-        return KERNELS[equation.primitive.name](operands, out, scratch, **equation.params)
+        calls = KERNELS[equation.primitive.name](operands, out, scratch, **equation.params)
+        return [c[0].bound(*c[1:]) if isinstance(c[0], KeywordOut) else c for c in calls]
 
     def _group(self, step: Step) -> list[Call]:
         """Return one call that runs a fused group block by block on all workers."""
@@ -417,9 +420,14 @@ def _same(x: Array, y: Array) -> bool:
     )
 
 
+#: What is native code through and through. NumPy's dispatchers (`np.take`) are not: they call Python functions.
+_NATIVE = (np.ufunc, types.BuiltinFunctionType, types.MethodWrapperType)
+
+
 def _plain(calls: Sequence[Call]) -> bool:
     """Return whether every call is one C function, never coming back to the interpreter."""
-    return all(not hasattr(c[0], "__code__") and type(c[0]).__module__ in ("numpy", "builtins") for c in calls)
+    functions = [c[0].func if isinstance(c[0], functools.partial) else c[0] for c in calls]
+    return all(isinstance(f, _NATIVE) for f in functions)
 
 
 def _runner(calls: Sequence[Call], whole: bool = False) -> Callable[[], None]:
