@@ -20,8 +20,8 @@ from symgraph.errors import ArgumentError, FormatError
 __all__ = ["Settings", "Table", "main_job", "resume", "training_symbol"]
 
 #: Weights of the table that the demonstration makes itself.
-TRUE_WEIGHTS = np.array([[2.0, -3.4, 1.2, 0.0, -0.7]], np.float32)
-TRUE_BIAS = np.float32(4.2)
+TRUE_WEIGHTS = np.array([[0.9, -0.6, 0.4, 0.0, -0.2]], np.float32)
+TRUE_BIAS = np.float32(0.5)
 
 
 @dataclass(frozen=True)

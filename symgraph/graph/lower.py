@@ -190,7 +190,7 @@ def lower(
             specs = [inference.spec(view.offsets[p]) for p in members]
             total = sum(s.size for s in specs)
             flat_input[members] = len(lowered.inputs)
-            flat = add_input(members, Spec((total,), specs[0].dtype), f"{role} of {len(members)}")
+            flat = add_input(members, Spec((total,), specs[0].dtype), f"flat_{role}")
             flats[members] = flat
             start = 0
             for p, spec in zip(members, specs, strict=True):

@@ -65,7 +65,7 @@ def summary(symbol: Symbol, shape: Mapping[str, Sequence[int]] | None = None) ->
     """
     view = View(symbol._entries)
     view_known = infer_shapes(view, {k: tuple(v) for k, v in (shape or {}).items()}, partial=True)
-    dtypes = infer_dtypes(view, partial=True).dtypes
+    dtypes = infer_dtypes(view).dtypes
     mutated = view.mutated()
     given = set(shape or {})
     result = Summary()

@@ -41,18 +41,19 @@ class Pass:
 
 @dataclass(frozen=True)
 class PassRecord:
-    """What one pass did: equations before and after, milliseconds, and whether it ran at all."""
+    """What one pass did: how much there was before and after, milliseconds, and whether it ran at all."""
 
     name: str
     before: int
     after: int
     milliseconds: float
     ran: bool = True
+    unit: str = "equations"
 
     def __str__(self) -> str:
         if not self.ran:
             return f"{self.name:<10} off"
-        change = "unchanged" if self.before == self.after else f"{self.before} -> {self.after} equations"
+        change = "unchanged" if self.before == self.after else f"{self.before} -> {self.after} {self.unit}"
         return f"{self.name:<10} {self.milliseconds:8.2f} ms  {change}"
 
 

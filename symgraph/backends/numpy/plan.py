@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextvars
 import functools
 import math
+import time
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -125,21 +126,27 @@ class Plan:
         self.options = options
         optimized, self.passes = optimize(program, xp.apply, options.off - switches, options.on)
         self.program, self.prologue = _split_hypers(optimized)
-        for name in sorted(switches):
-            self.passes.append(PassRecord(name, 0, 0, 0.0, ran=name not in options.off))
         results = self.program.outputs
         stored = {out: target for out, target in stores}
         pairs = [(results[o], self.program.inputs[i]) for o, i in stores]
         kept = [v for k, v in enumerate(results) if k not in stored and k not in self._skip]
         half = [k for k in (range(len(results)) if first is None else first) if k not in self._skip]
+        start = time.perf_counter()
         self.schedule: Schedule = schedule(
             self.program, [results[k] for k in half], pairs, fuse="fuse" not in options.off
         )
+        self._record("fuse", len(self.program.equations), len(self.schedule.steps), start, "steps")
+        start = time.perf_counter()
         self.layout: Layout = plan_memory(
             self.program, self.schedule.steps, pairs, kept, _workspace, share="memory" not in options.off
         )
+        self._record("memory", self.layout.unplanned_bytes, self.layout.arena_bytes, start, "bytes")
         self._refuse_late_reads(pairs)
         self._bind(arrays, stored, targets, hypers)
+
+    def _record(self, name: str, before: int, after: int, start: float, unit: str) -> None:
+        spent = (time.perf_counter() - start) * 1e3
+        self.passes.append(PassRecord(name, before, after, spent, name not in self.options.off, unit))
 
     def _refuse_late_reads(self, stores: Sequence[tuple[Value, Value]]) -> None:
         """Refuse a second half that reads an input which the first half has renewed."""
