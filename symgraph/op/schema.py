@@ -411,7 +411,7 @@ def define(cls: _T, name: str, aliases: Sequence[str]) -> _T:
     if not hasattr(cls, "compute"):
         fail("has no compute: add 'def compute(self, xp, ...)'")
     inputs, params = [], []
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints = _own_hints(cls)
     for key, value in list(cls.__dict__.items()):
         if not isinstance(value, (Input, Param)):
             continue
@@ -450,6 +450,13 @@ def define(cls: _T, name: str, aliases: Sequence[str]) -> _T:
             fail(f"variadic input {i.name!r} counts by {i.count!r}, which is no parameter of it")
     _check_rules(cls, fail)
     return cls
+
+
+def _own_hints(cls: type[Op]) -> dict[str, Any]:
+    """Return the annotations of the class's own attributes, evaluated; those of `Op` are many, and never needed."""
+    own = {key: hint for key, hint in cls.__dict__.get("__annotations__", {}).items() if key in cls.__dict__}
+    alone = type(cls.__name__, (), {"__annotations__": own, "__module__": cls.__module__})
+    return typing.get_type_hints(alone, include_extras=True)
 
 
 def _renamed(value: Input, name: str) -> Input:
