@@ -406,9 +406,9 @@ class _Engine(ABC):
     def conflict(self, slots: _Slots, slot: int, old: Any, new: Any, known: Sequence[Any]) -> SymgraphError:
         """Return the error for a contradiction between an input or output and what its operator makes of it."""
         node = slots.node
-        verb = "needs" if slot < slots.inputs else "gives"
+        has, needs = ("has", "needs") if slot < slots.inputs else ("must have", "gives")
         return self.error(
-            f"{slots.describe(slot)} has {self.kind} {show(old)}, but {node.op!r} {verb} {show(new)}",
+            f"{slots.describe(slot)} {has} {self.kind} {show(old)}, but {node.op!r} {needs} {show(new)}",
             where=node.name,
             facts={"known": slots.table(known)},
             created=node.created,
@@ -660,7 +660,7 @@ def _check_names(view: View, given: Mapping[str, Any]) -> None:
 _TRIED_AXES = (2, 4, 3, 1, 5)
 #: Length of each axis in such a trial: large enough for the kernels and strides of deep networks.
 _TRIED_LENGTH = 224
-#: A suggestion of more variables than this is not made smaller: each removal costs a trial.
+#: A suggestion of more variables than this is not made smaller: each removal costs trials.
 _MOST_PRUNED = 8
 
 
@@ -697,25 +697,30 @@ def _some(texts: Sequence[str]) -> str:
 
 def _enough(engine: _Shapes, unknown: Sequence[tuple[Node, int]]) -> list[tuple[Node, int]]:
     """Return few variables whose shapes would decide all others, by trying made-up shapes."""
-    start = dict(engine.waiting)
+    waiting = dict(engine.waiting)
     engine.journal = []
-    chosen: list[tuple[Node, int, PartialShape]] = []
-    for node, number in unknown:
-        if not complete(engine.facts[number]):
-            chosen.append((node, number, _try(engine, number, [n for _, n in unknown])))
-    for candidate in chosen[:-1] if 1 < len(chosen) <= _MOST_PRUNED else ():
-        rest = [c for c in chosen if c is not candidate]
-        _undo(engine, 0, start)
-        fits = all(_assume(engine, n, shape) for _, n, shape in rest)
-        if fits and all(complete(engine.facts[n]) for _, n in unknown):
-            chosen = rest
-    _undo(engine, 0, start)
+    numbers = [number for _, number in unknown]
+
+    def choose(candidates: Sequence[tuple[Node, int]]) -> list[tuple[Node, int]] | None:
+        """Return those candidates that the ones before them do not decide; None if all together decide too little."""
+        chosen = []
+        for node, number in candidates:
+            if not complete(engine.facts[number]):
+                chosen.append((node, number))
+                _try(engine, number, numbers)
+        decided = all(complete(engine.facts[number]) for number in numbers)
+        _undo(engine, 0, waiting)
+        return chosen if decided else None
+
+    best = choose(unknown) or list(unknown)
+    for candidate in best if len(best) <= _MOST_PRUNED else ():
+        best = choose([each for each in best if each is not candidate]) or best
     engine.journal = None
-    return [(node, number) for node, number, _ in chosen]
+    return best
 
 
-def _try(engine: _Shapes, number: int, unknown: Sequence[int]) -> PartialShape:
-    """Assume the made-up shape of a variable that decides most others; returns it."""
+def _try(engine: _Shapes, number: int, unknown: Sequence[int]) -> None:
+    """Assume the made-up shape of a variable that decides most others."""
     assert engine.journal is not None
     fact = engine.facts[number]
     best: tuple[int, PartialShape] | None = None
@@ -729,10 +734,11 @@ def _try(engine: _Shapes, number: int, unknown: Sequence[int]) -> PartialShape:
         _undo(engine, mark, waiting)
         if best is not None and best[0] == len(unknown):
             break
-    shape = best[1] if best is not None else (_TRIED_LENGTH,)
-    if best is None or not _assume(engine, number, shape):
-        engine.facts[number] = shape
-    return shape
+    if best is not None:
+        _assume(engine, number, best[1])
+    else:  # no shape that was tried fits the graph: let it decide itself and nothing else
+        engine.journal.append((number, fact))
+        engine.facts[number] = (_TRIED_LENGTH,)
 
 
 def _assume(engine: _Shapes, number: int, shape: PartialShape) -> bool:
@@ -742,7 +748,8 @@ def _assume(engine: _Shapes, number: int, shape: PartialShape) -> bool:
     engine.facts[number] = shape
     try:
         engine.spread((number,))
-    except (ShapeError, DTypeError):
+    except (SymgraphError, ArithmeticError, LookupError, TypeError, ValueError):
+        # A rule may not have reckoned with such a shape, and this is not the place to complain of it.
         return False
     return True
 
