@@ -75,6 +75,8 @@ class Step:
         In order.
     blocked
         Whether it is a group run in blocks.
+    part
+        0 computes, 1 renews inputs, 2 belongs to the second half.
     local
         Values that live in scratch of one block, each with the number of its scratch slot.
     slots
@@ -85,6 +87,7 @@ class Step:
 
     equations: list[Equation]
     blocked: bool = False
+    part: int = 0
     local: dict[int, int] = field(default_factory=dict)
     slots: int = 0
     workspace: Buffer | None = None
@@ -257,7 +260,7 @@ def plan_memory(
                 place_of(v)
             fresh("arena", out)
         if rest:
-            kept.append(Step(rest, step.blocked and len(rest) > 1))
+            kept.append(Step(rest, step.blocked and len(rest) > 1, step.part))
     for value in (*outputs, *(new for new, _ in stores)):
         place_of(value)
 
@@ -401,7 +404,7 @@ def _store_in_place(layout: Layout, stores: Sequence[tuple[Value, Value]], share
             and target.kind == "input"
         ):
             t, k, equation = writer[id(new)]
-            direct = True
+            direct = layout.steps[t].part == 1  # what runs before can fail, and inputs must be as they were then
             for rt, rk, v in reads.get(id(target), []):
                 if (rt, rk) > (t, k):
                     direct = False
@@ -492,7 +495,7 @@ def _compute_in_place(layout: Layout) -> None:
                     continue
                 buffer = source.buffer
                 others = [
-                    (j, layout.places[id(w)])
+                    (j, layout.places[id(w)], w.shape)
                     for j, other in enumerate(step.equations)
                     for w in other.inputs
                     if id(w) in layout.places and layout.places[id(w)].buffer is buffer
@@ -502,7 +505,7 @@ def _compute_in_place(layout: Layout) -> None:
                     and buffer.parent is None
                     and buffer.last == t
                     and buffer.first < t
-                    and all(j <= k and p == source for j, p in others)
+                    and all(j <= k and p == source and shape == out.shape for j, p, shape in others)
                     and v.shape == out.shape
                     and v.dtype.itemsize == out.dtype.itemsize
                     and _whole(v, source)

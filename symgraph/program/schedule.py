@@ -1,7 +1,8 @@
 """The schedule: in which order equations run, and which run together as one fused group.
 
-Order: first what the outputs need, then what renews inputs, then what only the second half (gradients) needs. So all
-that can fail has run before the first weight is written. Within these parts the order is the program's.
+Order: first what the outputs need, then what renews inputs, then what only the second half (gradients) needs. The
+renewing part holds element-wise work alone, so all that can fail has run before the first weight is written. Within
+these parts the order is the program's. What no output needs is left out.
 
 Fusion: element-wise equations in a row over one large shape become a group that the engine runs block by block, so
 that their intermediate results stay in cache.
@@ -67,10 +68,13 @@ def schedule(
         Whether to form groups.
     """
     needed = _needed(program.equations, [*first, *(new for new, _ in stores)])
+    wanted = needed | _needed(program.equations, program.outputs)
     renewing = {id(new) for new, _ in stores}
     part_of: dict[int, int] = {}
     for equation in program.equations:
         mine = [id(v) for v in equation.outputs]
+        if not any(i in wanted for i in mine):
+            continue  # nobody reads it: it has a place in no part
         if not any(i in needed for i in mine):
             part_of[id(equation)] = 2
         elif any(i in renewing for i in mine) or any(id(v) in renewing for v in equation.inputs):
@@ -78,19 +82,31 @@ def schedule(
             part_of[id(equation)] = 1
         else:
             part_of[id(equation)] = 0
+    # Only what cannot fail may run between two renewals: element-wise work, and what nothing else waits for.
+    early: set[int] = set()
+    for equation in reversed(program.equations):
+        part = part_of.get(id(equation))
+        if part == 1 and (equation.primitive.kind == "other" or id(equation.outputs[0]) in early):
+            part = part_of[id(equation)] = 0
+        if part == 0:
+            early.update(id(v) for v in equation.inputs)
     # Element-wise work that only the renewing part reads joins it, so that one update is one fused group.
     kept = {id(v) for v in first}
-    kept.update(id(v) for e in program.equations if part_of[id(e)] == 2 for v in e.inputs)
+    kept.update(id(v) for e in program.equations if part_of.get(id(e)) == 2 for v in e.inputs)
     for equation in reversed(program.equations):
-        if part_of[id(equation)] == 0:
+        if part_of.get(id(equation)) == 0:
             if equation.primitive.kind == "map" and id(equation.outputs[0]) not in kept:
                 part_of[id(equation)] = 1
             else:
                 kept.update(id(v) for v in equation.inputs)
     parts: tuple[list[Equation], list[Equation], list[Equation]] = ([], [], [])
     for equation in program.equations:
-        parts[part_of[id(equation)]].append(equation)
+        if id(equation) in part_of:
+            parts[part_of[id(equation)]].append(equation)
     steps = [_grouped(part) if fuse else [Step([e]) for e in part] for part in parts]
+    for number, part_steps in enumerate(steps):
+        for step in part_steps:
+            step.part = number
     return Schedule([*steps[0], *steps[1], *steps[2]], commit=len(steps[0]), second=len(steps[0]) + len(steps[1]))
 
 

@@ -30,7 +30,7 @@ from symgraph.backends.numpy.eager import xp
 from symgraph.backends.numpy.interrupts import shielded
 from symgraph.backends.numpy.kernels import KERNELS, Call, KeywordOut, copyto, workspace_bytes
 from symgraph.errors import BindError
-from symgraph.program import Equation, Program, Value
+from symgraph.program import PRIMITIVES, Equation, Program, Value
 from symgraph.program.memory import ALIGNMENT, Buffer, Layout, Place, Step, array_at, plan_memory
 from symgraph.program.passes import PassRecord, optimize
 from symgraph.program.schedule import Schedule, schedule
@@ -124,13 +124,14 @@ class Plan:
         self.accumulate = frozenset(accumulate)
         switches = {"fuse", "memory"}
         self.options = options
-        optimized, self.passes = optimize(program, xp.apply, options.off - switches, options.on)
+        optimized, self.passes = optimize(_with_copies(program, stores), xp.apply, options.off - switches, options.on)
         self.program, self.prologue = _split_hypers(optimized)
         results = self.program.outputs
         stored = {out: target for out, target in stores}
         pairs = [(results[o], self.program.inputs[i]) for o, i in stores]
         kept = [v for k, v in enumerate(results) if k not in stored and k not in self._skip]
         half = [k for k in (range(len(results)) if first is None else first) if k not in self._skip]
+        self._half = frozenset(half)
         start = time.perf_counter()
         self.schedule: Schedule = schedule(
             self.program, [results[k] for k in half], pairs, fuse="fuse" not in options.off
@@ -175,11 +176,18 @@ class Plan:
         base: dict[int, Array] = {}
         for v, array in zip(program.inputs, arrays, strict=True):
             base[id(layout.places[id(v)].buffer)] = array
-        claims = {id(v): k for k, v in reversed(list(enumerate(program.outputs))) if k not in stored}
+        claims = {
+            id(v): k for k, v in reversed(list(enumerate(program.outputs))) if k not in stored and k not in self._skip
+        }
+        late = {
+            id(v) for step in self.schedule.steps[self.schedule.second :] for e in step.equations for v in e.outputs
+        }
         for buffer in layout.buffers:
             if buffer.kind == "output" and buffer.value is not None:
                 k = claims[id(buffer.value)]
-                target = None if k in self.accumulate else targets.get(k)
+                # What belongs to the second half must not change before: the first half computes it elsewhere.
+                early = k not in self._half and id(buffer.value) not in late
+                target = None if k in self.accumulate or early else targets.get(k)
                 whole = target is not None and target.flags.c_contiguous
                 base[id(buffer)] = target if whole and target is not None else _blank(buffer)
             elif buffer.kind == "constant" and buffer.value is not None:
@@ -203,9 +211,7 @@ class Plan:
         for (out, target), direct in zip(stored.items(), layout.stored, strict=True):
             if not direct:
                 parts[1].append((copyto, arrays[target], self.array(program.outputs[out])))
-        late = {
-            id(v) for step in self.schedule.steps[self.schedule.second :] for e in step.equations for v in e.outputs
-        }
+        renewed = {id(arrays[target]) for target in stored.values()}
         for k, v in enumerate(program.outputs):
             if k in self._skip:
                 self.outputs.append(None)
@@ -217,7 +223,13 @@ class Plan:
             target = targets.get(k)
             own = layout.places[id(v)].buffer.kind == "output" and claims[id(v)] == k
             # An input is copied before it can be renewed, a result after everything that computes it.
-            part = parts[2] if id(v) in late else parts[0] if _is_input(v) else parts[1]
+            source = _input_of(v)
+            if source is None:
+                part = parts[1 if k in self._half else 2]
+            else:
+                part = parts[
+                    0 if k in self._half or id(base.get(id(layout.places[id(source)].buffer))) in renewed else 2
+                ]
             if target is None:
                 target = array if own else np.empty(v.shape, v.dtype)
             self.outputs.append(target)
@@ -232,14 +244,8 @@ class Plan:
 
     def bounds(self) -> tuple[int, int]:
         """Return where the renewing part and the second half begin, among the steps that are left."""
-        part = [0] * len(self.schedule.steps)
-        part_of: dict[int, int] = {}
-        for t, step in enumerate(self.schedule.steps):
-            part[t] = 0 if t < self.schedule.commit else 1 if t < self.schedule.second else 2
-            for equation in step.equations:
-                part_of[id(equation)] = part[t]
-        left = [part_of[id(step.equations[0])] for step in self.layout.steps]
-        return sum(p < 1 for p in left), sum(p < 2 for p in left)
+        parts = [step.part for step in self.layout.steps]
+        return sum(p < 1 for p in parts), sum(p < 2 for p in parts)
 
     def array(self, value: Value) -> Array:
         """Return the array in which a value lies."""
@@ -409,11 +415,24 @@ def _blank(buffer: Buffer) -> Array:
     return np.zeros(buffer.value.shape, buffer.value.dtype)
 
 
-def _is_input(value: Value) -> bool:
-    """Return whether a value is an input or constant, or a rearrangement of one."""
+def _input_of(value: Value) -> Value | None:
+    """Return the input or constant that a value is a rearrangement of, if it is one."""
     while value.equation is not None and value.equation.primitive.kind == "view":
         value = value.equation.inputs[0]
-    return value.equation is None
+    return value if value.equation is None else None
+
+
+def _with_copies(program: Program, stores: Sequence[tuple[int, int]]) -> Program:
+    """Let inputs that are to receive other renewed inputs, such as two that change places, receive copies."""
+    renewed = {id(program.inputs[i]) for _, i in stores}
+    outputs, copies = list(program.outputs), []
+    for o, _ in stores:
+        source = _input_of(outputs[o])
+        if source is not None and id(source) in renewed:
+            spec = outputs[o].spec
+            copies.append(Equation(PRIMITIVES["astype"], (outputs[o],), {"dtype": spec.dtype.name}, [spec], "store"))
+            outputs[o] = copies[-1].outputs[0]
+    return program.replaced([*program.equations, *copies], outputs) if copies else program
 
 
 def _same(x: Array, y: Array) -> bool:
