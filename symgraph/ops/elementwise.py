@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from symgraph.errors import ArgumentError, DTypeError, ShapeError
-from symgraph.op import DTypeName, NumberDType, Op, Sample, Shape, Tensor, Tensors, arg, args, op, param
+from symgraph.op import Double, DTypeName, NumberDType, Op, Sample, Shape, Tensor, Tensors, arg, args, op, param
 from symgraph.op.families import binary, broadcasting, scalar, typed_number, unary
 from symgraph.op.partial import axis_of, merge, same_shape
 
@@ -127,23 +127,24 @@ unary("log1p", "Logarithm of ``1 + data``, exact near zero.", lambda xp, x: xp.l
       aliases=["_sparse_log1p"], low=-0.9, high=3, whole=(0, 10))
 unary("sin", "Sine of an angle in radians.", lambda xp, x: xp.sin(x),
       aliases=["_sparse_sin"], low=-3, high=3, whole=(-3, 4))
-unary("cos", "Cosine of an angle in radians.", lambda xp, x: xp.cos(x), low=-3, high=3, whole=(-3, 4))
+unary("cos", "Cosine of an angle in radians.", lambda xp, x: xp.cos(x), aliases=["_sparse_cos"], low=-3, high=3, whole=(-3, 4))
 unary("tan", "Tangent of an angle in radians.", lambda xp, x: xp.tan(x),
       aliases=["_sparse_tan"], low=-1.2, high=1.2, whole=(-3, 4))
 unary("arcsin", "Inverse sine, in radians.", lambda xp, x: xp.asin(x),
       aliases=["_sparse_arcsin"], low=-0.9, high=0.9, whole=(-1, 2))
-unary("arccos", "Inverse cosine, in radians.", lambda xp, x: xp.acos(x), low=-0.9, high=0.9, whole=(-1, 2))
+unary("arccos", "Inverse cosine, in radians.", lambda xp, x: xp.acos(x),
+      aliases=["_sparse_arccos"], low=-0.9, high=0.9, whole=(-1, 2))
 unary("arctan", "Inverse tangent, in radians.", lambda xp, x: xp.atan(x),
       aliases=["_sparse_arctan"], low=-3, high=3, whole=(-3, 4))
 unary("sinh", "Hyperbolic sine.", lambda xp, x: xp.sinh(x),
       aliases=["_sparse_sinh"], low=-2, high=2, whole=(-3, 4))
-unary("cosh", "Hyperbolic cosine.", lambda xp, x: xp.cosh(x), low=-2, high=2, whole=(-3, 4))
+unary("cosh", "Hyperbolic cosine.", lambda xp, x: xp.cosh(x), aliases=["_sparse_cosh"], low=-2, high=2, whole=(-3, 4))
 unary("tanh", "Hyperbolic tangent.", lambda xp, x: xp.tanh(x),
       aliases=["_sparse_tanh"], low=-2, high=2, whole=(-3, 4))
 unary("arcsinh", "Inverse hyperbolic sine.", lambda xp, x: xp.asinh(x),
       aliases=["_sparse_arcsinh"], low=-3, high=3, whole=(-3, 4))
 unary("arccosh", "Inverse hyperbolic cosine, of numbers from 1 on.", lambda xp, x: xp.acosh(x),
-      low=1.1, high=4, whole=(1, 10))
+      aliases=["_sparse_arccosh"], low=1.1, high=4, whole=(1, 10))
 unary("arctanh", "Inverse hyperbolic tangent, of numbers between -1 and 1.", lambda xp, x: xp.atanh(x),
       aliases=["_sparse_arctanh"], low=-0.9, high=0.9)
 unary("degrees", "Degrees of an angle in radians.", lambda xp, x: x * (180.0 / math.pi),
@@ -426,7 +427,7 @@ class GradientMultiplier(Op):
 
     data: Tensor = arg("Input, of any shape.")
 
-    scalar: float = param("What the gradient is multiplied by.", default=1.0)
+    scalar: Double = param("What the gradient is multiplied by.", default=1.0)
     is_int: bool = param("Not used; whether the number was written as a whole number.", default=True)
 
     samples = (Sample([(2, 3)], {"scalar": -0.5}, smooth=False),)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from symgraph.errors import ArgumentError, ShapeError
-from symgraph.op import NumberDType, Op, Sample, Shape, Tensor, arg, op, param
+from symgraph.op import Op, Sample, Shape, Tensor, arg, op, param
 from symgraph.op.families import reduction
 from symgraph.op.partial import axes_of, axis_of, merge, reduced
 
@@ -47,7 +47,9 @@ class Norm(Op):
 
     ord: int = param("Order of the norm: 1 or 2.", default=2, ge=1, le=2)
     axis: Shape | None = param("Axes to reduce over; None or an empty tuple: all.", default=None)
-    out_dtype: NumberDType | None = param("Element type of the result; None: that of `data`.", default=None)
+    out_dtype: Annotated[str, "dtype", "int8", "int32", "int64", "float16", "float32", "float64"] | None = param(
+        "Element type of the result; None: that of `data`.", default=None
+    )
     keepdims: bool = param("Keep the reduced axes, with length 1.", default=False)
 
     samples = (
