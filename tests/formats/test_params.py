@@ -322,11 +322,39 @@ def test_reading_takes_the_memory_of_the_arrays_once(tmp_path: Path) -> None:
 
 def test_a_file_that_shrinks_while_it_is_read() -> None:
     class Shrinking(io.BytesIO):
+        """Ends at byte `end` when it is read, whatever it said before."""
+
+        end = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            return super().read(size)[: max(0, self.end - self.tell() + (size or 0))]
+
+        def readinto(self, buffer: Any, /) -> int:
+            found = self.read(len(buffer))
+            buffer[: len(found)] = found
+            return len(found)
+
+    def words(end: int) -> str:
+        file = Shrinking(PARAMS["V2"])
+        file.end = end
+        with pytest.raises(ParamsFormatError) as caught:
+            params.read(file)
+        return str(caught.value)
+
+    assert words(158) == "parameter file, name 2 of 2, byte 157: the file became shorter while it was read"
+    # The headers are read before the data.
+    file = Shrinking(PARAMS["V2"])
+    file.end = 162
+    same(params.read(file), [("arg:w", W), ("aux:n", N)])
+
+
+def test_data_that_is_gone() -> None:
+    class WithoutData(io.BytesIO):
         def readinto(self, buffer: Any, /) -> int:
             return 0
 
     with pytest.raises(ParamsFormatError) as caught:
-        params.read(Shrinking(PARAMS["V2"]))
+        params.read(WithoutData(PARAMS["V2"]))
     assert str(caught.value) == "parameter file, byte 64: the file became shorter while it was read"
 
 

@@ -102,6 +102,7 @@ FAULTS: dict[str, str | bytes] = {
     "version 0.5": text(changed(inputs=[[0, 0, 0.5]])),
     "own input": text(changed(inputs=[[0, 0], [1, 0]])),
     "waits for itself": text(changed(control_deps=[1])),
+    "control_deps an object": text(changed(control_deps={})),
     "control_deps": text(changed(control_deps=[0, "a"])),
     "cycle": text(loop("a", "b")),
     "cycle of many": text(loop(*"abcdefghijklmnop")),
