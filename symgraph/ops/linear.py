@@ -56,17 +56,37 @@ class Dot(Op):
         right = (rhs[-1], rhs[:-1]) if self.transpose_b else (rhs[0], rhs[1:])
         return left, right
 
-    def shapes(self, lhs=None, rhs=None):
-        """The summed lengths are equal."""
-        if lhs is None or rhs is None:
+    def shapes(self, lhs=None, rhs=None, output=None):
+        """The summed lengths are equal; the other axes are those of the result."""
+        if lhs is None and rhs is None:
             return {}
+        if lhs is None or rhs is None:
+            return self._other(lhs, rhs, output)
         (m, left), (n, right) = self._split(lhs, rhs)
         length = n if m is None else m
+        if left or right:
+            both = merge((*left, *right), output)
+            left, right = both[: len(left)], both[len(left) :]
         return {
             "lhs": (length, *left) if self.transpose_a else (*left, length),
             "rhs": (*right, length) if self.transpose_b else (length, *right),
             "output": (*left, *right) or (1,),
         }
+
+    def _other(self, lhs, rhs, output):
+        """Conclude an operand from the other one and the result."""
+        if lhs is None:
+            length, rest = (rhs[-1], rhs[:-1]) if self.transpose_b else (rhs[0], rhs[1:])
+        else:
+            length, rest = (lhs[0], lhs[1:]) if self.transpose_a else (lhs[-1], lhs[:-1])
+        if output is None or len(output) < len(rest):
+            return {}
+        if not rest and output in ((1,), (None,)):
+            return {}  # of two vectors, or of a vector and a matrix of one row or column
+        free = output[: len(output) - len(rest)] if lhs is None else output[len(rest) :]
+        if lhs is None:
+            return {"lhs": (length, *free) if self.transpose_a else (*free, length)}
+        return {"rhs": (*free, length) if self.transpose_b else (length, *free)}
 
     def compute(self, xp, lhs, rhs):
         """Return the product, as one of matrices."""
@@ -126,7 +146,9 @@ class BatchDot(Op):
     def compute(self, xp, lhs, rhs):
         """Return the products."""
         if lhs.ndim < 3 or lhs.shape[:-2] != rhs.shape[:-2]:
-            raise ShapeError(f"lhs has shape {lhs.shape} and rhs {rhs.shape}, but all axes but the last two must be equal")
+            raise ShapeError(
+                f"lhs has shape {lhs.shape} and rhs {rhs.shape}, but all axes but the last two must be equal"
+            )
         a = _swap(xp, lhs) if self.transpose_a else lhs
         b = _swap(xp, rhs) if self.transpose_b else rhs
         return xp.matmul(a, b)
@@ -151,7 +173,9 @@ class KhatriRao(Op):
         result = matrices[0]
         for x in matrices[1:]:
             if x.ndim != 2 or result.ndim != 2 or x.shape[1] != result.shape[1]:
-                raise ShapeError(f"matrices have shapes {result.shape} and {x.shape}, but must have equally many columns")
+                raise ShapeError(
+                    f"matrices have shapes {result.shape} and {x.shape}, but must have equally many columns"
+                )
             product = xp.expand_dims(result, 1) * xp.expand_dims(x, 0)
             result = xp.reshape(product, (result.shape[0] * x.shape[0], x.shape[1]))
         return result
