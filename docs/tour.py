@@ -63,7 +63,7 @@ section("4. An executor runs the graph, forward and backward")
 # `simple_bind` makes arrays for all arguments. `bind` takes yours.
 executor = net.simple_bind(mx.cpu(), data=(8, 4))
 rng = np.random.default_rng(0)
-for name, array in executor.arg_dict.items():
+for array in executor.arg_dict.values():
     array[:] = rng.normal(0, 0.5, array.shape)
 
 outputs = executor.forward(is_train=True)

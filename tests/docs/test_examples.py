@@ -46,7 +46,7 @@ def run_document(text: str, name: str) -> None:
             assert not runner.failures, "".join(report)
         else:
             # Empty lines in front: a traceback then names the document's own line.
-            exec(compile("\n" * before + source, name, "exec"), namespace)  # noqa: S102 - our own documents
+            exec(compile("\n" * before + source, name, "exec", dont_inherit=True), namespace)  # noqa: S102 - our own documents
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=relative)
