@@ -43,16 +43,33 @@ class Backward(Op):
         return heads
 
     def reads(self) -> tuple[str, ...]:
-        """Return the forward inputs, and the forward outputs that the rule reads.
+        """Return the forward inputs, and the forward outputs that are read.
 
         All inputs are there, read or not: an edge that nobody reads costs nothing, for it leaves no trace in the
         program, and it tells the shape of a gradient that is zero.
         """
+        again = self._computed_again()
+        return (*self.forward.input_names(), *(n for n in self._asked_outputs() if n not in again))
+
+    def _asked_outputs(self) -> tuple[str, ...]:
+        """Return the forward outputs that a hand-written rule asks for."""
+        if self.forward.backward is None:
+            return ()
+        asked = inspect.signature(self.forward.backward).parameters
+        return tuple(n for n in self.forward.output_names() if n in asked)
+
+    def _computed_again(self) -> tuple[str, ...]:
+        """Return the forward outputs that the rule asks for and that are computed from the inputs once more.
+
+        Hidden outputs have no head gradient, and those of losses ignore theirs; so the gradient of this gradient
+        cannot go through them. It goes through the computation. In a program that holds the forward computation, too,
+        both are one: equal equations are merged. What is random cannot be repeated, and has no gradient to lose.
+        """
         forward = self.forward
-        if forward.backward is None:
-            return forward.input_names()
-        asked = inspect.signature(forward.backward).parameters
-        return (*forward.input_names(), *(n for n in forward.output_names() if n in asked))
+        if forward._asks_rng:
+            return ()
+        visible = () if forward.is_loss else forward.output_names()[: forward.num_visible()]
+        return tuple(n for n in self._asked_outputs() if n not in visible)
 
     def input_names(self) -> tuple[str, ...]:
         return (*self.head_names(), *self.reads())
@@ -78,6 +95,10 @@ class Backward(Op):
                 return result[:visible] if isinstance(result, tuple) else (result,)
 
             return tuple(xp.vjp(run, [given[n] for n in names], dys))
+        if again := self._computed_again():
+            result = forward.compute(xp, *(given[n] for n in names), **requests)
+            results = result if isinstance(result, tuple) else (result,)
+            given |= {n: y for n, y in zip(forward.output_names(), results, strict=False) if n in again}
         asked = inspect.signature(forward.backward).parameters
         known = {**dict(zip(heads, dys, strict=True)), **given, "training": training}
         if any(p.kind is p.VAR_POSITIONAL for p in asked.values()):
