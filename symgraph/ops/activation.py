@@ -17,11 +17,11 @@ import numpy as np
 from symgraph.errors import ArgumentError, DTypeError, ShapeError
 from symgraph.op import Double, FloatDType, Op, PartialShape, Sample, Tensor, arg, op, param
 from symgraph.op.partial import axis_of, merge, same_shape, size_of
-from symgraph.ops.rules import floating
+from symgraph.ops.rules import floating, rank_of
 
 Known = PartialShape | None
 
-# -- activation functions --------------------------------------------------------------------------------------------------
+# -- activation functions ---------------------------------------------------------------------------------------------
 
 
 def _softrelu(xp: Any, x: Any) -> Any:
@@ -153,7 +153,7 @@ class LeakyReLU(Op):
     def compute(self, xp: Any, data: Any, gamma: Any = None, *, training: bool, rng: Any) -> Any:
         floating("data", data.dtype)
         if self.act_type == "gelu":
-            return data * (xp.erf(data * math.sqrt(0.5)) + 1.0) * 0.5
+            return data * ((xp.erf(data * math.sqrt(0.5)) + 1.0) * 0.5)
         if self.act_type == "selu":
             return xp.where(data > 0.0, data, xp.expm1(data) * _SELU_ALPHA) * _SELU_SCALE
         if self.act_type == "elu":
@@ -197,12 +197,12 @@ class LeakyReLU(Op):
         dx = xp.where(data > 0.0, dy, dy * self._slope(xp, data, gamma))
         if self.act_type == "leaky":
             return dx
-        below = xp.where(data > 0.0, 0.0, dy) * data
+        below = xp.where(data > 0.0, 0.0, data) * dy
         others = tuple(k for k in range(data.ndim) if k != 1 or gamma.size == 1)
         return dx, xp.reshape(xp.sum(below, others), gamma.shape)
 
 
-# -- softmax -----------------------------------------------------------------------------------------------------------------
+# -- softmax ----------------------------------------------------------------------------------------------------------
 
 _AXIS = param("Axis along which the result sums to one.", default=-1)
 _TEMPERATURE = param("Divides the data: large ones make the result even. None: 1.", default=None)
@@ -256,10 +256,19 @@ class _Softmax(Op):
         x = x - xp.max(x, o.axis, keepdims=True)
         return x if o.temperature in (None, 1.0) else x / o.temperature
 
+    def _wide(self, xp: Any, data: Any, dy: Any, y: Any) -> tuple[Any, Any]:
+        """Return head gradient and result in the wider one of the element types of the data and the result."""
+        dtype = data.dtype if data.dtype.itemsize > y.dtype.itemsize else y.dtype
+        return xp.astype(dy, dtype), xp.astype(y, dtype)
+
     def _returned(self, xp: Any, dx: Any, data: Any) -> Any:
         """Return a gradient by the shifted data as one by the data."""
         factor = self.sign / (self.temperature or 1.0)  # type: ignore[attr-defined]
         return xp.astype(dx if factor == 1 else dx * factor, data.dtype)
+
+    def _gradient(self, xp: Any, dy: Any, data: Any, output: Any) -> Any:
+        dy, y = self._wide(xp, data, dy, output)
+        return _softmax_gradient(xp, dy, y, self.axis)  # type: ignore[attr-defined]
 
     def _refuse_length(self) -> None:
         if self.use_length:  # type: ignore[attr-defined]
@@ -315,7 +324,7 @@ class Softmax(_Softmax):
         return place < xp.reshape(length, (*rest[:axis], 1, *rest[axis:]))
 
     def backward(self, xp: Any, dy: Any, data: Any, output: Any, length: Any = None) -> Any:
-        dx = self._returned(xp, _softmax_gradient(xp, dy, output, self.axis), data)
+        dx = self._returned(xp, self._gradient(xp, dy, data, output), data)
         return dx if length is None else (dx, None)
 
 
@@ -341,7 +350,7 @@ class Softmin(_Softmax):
         return _distribution(xp, self._shifted(xp, data), self.axis)
 
     def backward(self, xp: Any, dy: Any, data: Any, output: Any) -> Any:
-        return self._returned(xp, _softmax_gradient(xp, dy, output, self.axis), data)
+        return self._returned(xp, self._gradient(xp, dy, data, output), data)
 
 
 @op("log_softmax", aliases=("_npx_log_softmax",))
@@ -366,6 +375,7 @@ class LogSoftmax(_Softmax):
         return shifted - xp.log(xp.sum(xp.exp(shifted), self.axis, keepdims=True))
 
     def backward(self, xp: Any, dy: Any, data: Any, output: Any) -> Any:
+        dy, output = self._wide(xp, data, dy, output)
         dx = dy - xp.exp(output) * xp.sum(dy, self.axis, keepdims=True)
         return self._returned(xp, dx, data)
 
@@ -374,7 +384,7 @@ class LogSoftmax(_Softmax):
 class SoftmaxActivation(Op):
     """Softmax of each image as a whole (``instance``), or across the channels at each position (``channel``)."""
 
-    data: Tensor = arg("Input, (batch, channels, ...).")
+    data: Tensor = arg("Input, (batch, ...); for ``channel`` (batch, channels, positions...).")
 
     mode: Literal["instance", "channel"] = param("Over what the result sums to one.", default="instance")
 
@@ -383,17 +393,15 @@ class SoftmaxActivation(Op):
     def shapes(self, data: Known = None, output: Known = None) -> Any:
         return same_shape(("data", "output"), {"data": data, "output": output})
 
-    def _over(self, data: Any) -> tuple[int, ...]:
-        least = 2 if self.mode == "instance" else 3
-        if data.ndim < least:
-            raise ShapeError(f"data has shape {data.shape}, but must have at least {least} axes")
-        return tuple(range(1, data.ndim)) if self.mode == "instance" else (1,)
+    def _rows(self, xp: Any, x: Any) -> Any:
+        """Return an array whose axis 1 is to sum to one."""
+        rank_of("data", x.shape, 2 if self.mode == "instance" else 3)
+        return x if self.mode == "channel" else xp.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
 
     def compute(self, xp: Any, data: Any) -> Any:
         floating("data", data.dtype)
-        over = self._over(data)
-        e = xp.exp(data - xp.max(data, over, keepdims=True))
-        return e / xp.sum(e, over, keepdims=True)
+        x = self._rows(xp, data)
+        return xp.reshape(_distribution(xp, x - xp.max(x, 1, keepdims=True), 1), data.shape)
 
     def backward(self, xp: Any, dy: Any, output: Any) -> Any:
-        return (dy - xp.sum(dy * output, self._over(output), keepdims=True)) * output
+        return xp.reshape(_softmax_gradient(xp, self._rows(xp, dy), self._rows(xp, output), 1), output.shape)

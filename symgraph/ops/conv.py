@@ -395,7 +395,7 @@ class UpSampling(Op):
         if self.multi_input_mode == "sum" or len(names) == 1:
             channels = merge((y[1],), *((n,) for n in counts))
             assert channels is not None
-            counts, total = channels * len(names), channels[0]
+            counts, total = [channels[0]] * len(names), channels[0]
         else:
             total = None if None in counts else sum(n for n in counts if n is not None)
         found["output"] = (batch, total, *enlarged)

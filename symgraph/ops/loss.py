@@ -1,7 +1,7 @@
 """Losses: operators whose backward pass starts the gradient itself.
 
-The output of most of them is a prediction, not the loss; the gradient is that of a loss which is never computed, and the
-head gradient is not read (`is_loss`). The label has no gradient: zeros.
+The output of most of them is a prediction, not the loss; the gradient is that of a loss which is never computed, and
+the head gradient is not read (`is_loss`). The label has no gradient: zeros.
 
 What does not belong here: losses composed from other operators; ``make_loss`` and ``BlockGrad``, which compute nothing
 (`elementwise`).
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from symgraph.errors import ShapeError
 from symgraph.op import Op, PartialShape, Sample, Tensor, arg, op, param
-from symgraph.op.partial import is_known, merge, same_shape
+from symgraph.op.partial import merge, same_shape, size_of
 from symgraph.ops.rules import rank_of
 
 Known = PartialShape | None
@@ -47,12 +47,13 @@ class SoftmaxOutput(Op):
     """Softmax, whose gradient is that of the cross entropy with a label: ``output - one_hot(label)``.
 
     The softmax is over all axes but the first together; with `preserve_shape` over the last axis; with `multi_output`
-    over axis 1, at each position of the others. Labels are cut off to whole numbers; for one that is no class the gradient
-    is ``output``. If `label` has the shape of `data` it holds probabilities, and the gradient is ``output - label``.
+    over axis 1, at each position of the others. Labels are cut off to whole numbers; for one that is no class the
+    gradient is ``output``. If `label` has the shape of `data` it holds probabilities, and the gradient is ``output -
+    label``.
 
-    The gradient is multiplied by `grad_scale` and divided, by `normalization`: ``null`` not at all; ``batch`` by the number
-    of labels; ``valid`` by the number of labels that are not `ignore_label`, at least 1. With `multi_output` it is divided
-    by the number of positions besides for ``null``, and by batch and positions for ``batch``.
+    The gradient is multiplied by `grad_scale` and divided, by `normalization`: ``null`` not at all; ``batch`` by the
+    number of labels; ``valid`` by the number of labels that are not `ignore_label`, at least 1. With `multi_output` it
+    is divided by the number of positions besides for ``null``, and by batch and positions for ``batch``.
     """
 
     data: Tensor = arg("Input, (batch, classes) or (batch, ...).")
@@ -117,17 +118,16 @@ class SoftmaxOutput(Op):
             found |= {"data": whole, "output": whole}
         return found
 
-    def _rows(self, xp: Any, x: Any) -> tuple[Any, int]:
-        """Return the data with the classes along the axis that is returned, too."""
+    def _rows(self, xp: Any, x: Any) -> Any:
+        """Return an array with the classes along axis 1: (rows, classes), or (batch, classes, positions)."""
         if self.multi_output:
-            return xp.reshape(x, (*x.shape[:2], math.prod(x.shape[2:]))), 1
+            return xp.reshape(x, (*x.shape[:2], math.prod(x.shape[2:])))
         if self.preserve_shape:
-            return xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1])), 1
-        return xp.reshape(x, (x.shape[0], math.prod(x.shape[1:]))), 1
+            return xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+        return xp.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
 
     def compute(self, xp: Any, data: Any, label: Any) -> Any:
-        x, axis = self._rows(xp, data)
-        return xp.reshape(xp.softmax(x, axis), data.shape)
+        return xp.reshape(xp.softmax(self._rows(xp, data), 1), data.shape)
 
     def backward(self, xp: Any, dy: Any, data: Any, label: Any, output: Any) -> Any:
         dx = self._gradient(xp, data, label, output)
@@ -137,17 +137,13 @@ class SoftmaxOutput(Op):
     def _gradient(self, xp: Any, data: Any, label: Any, output: Any) -> Any:
         if label.shape == data.shape:
             return _scaled(output - label, self.grad_scale)
-        p, axis = self._rows(xp, output)
-        classes = p.shape[axis]
+        p = self._rows(xp, output)
+        classes = p.shape[1]
         labels = xp.reshape(xp.astype(label, "int64"), (label.size,))
         ignored = labels == int(self.ignore_label)
-        if self.multi_output:
-            rows = (p.shape[0], 1, p.shape[2])
-            places = xp.reshape(xp.arange(classes), (1, classes, 1))
-        else:
-            # MXNet: of the labels of data with more axes only the first ones, one for each row, are read.
-            rows = (p.shape[0], 1)
-            places = xp.reshape(xp.arange(classes), (1, classes))
+        # MXNet: of the labels of data with more axes only the first ones, one for each row, are read.
+        rows = (p.shape[0], 1, *p.shape[2:])
+        places = xp.reshape(xp.arange(classes), (1, classes, *[1] * (p.ndim - 2)))
         used = math.prod(rows)
         first = xp.reshape(xp.slice(labels, [(0, used, 1)]), rows)
         target = xp.astype(first == places, p.dtype)
@@ -261,9 +257,8 @@ class _Regression(Op):
                 return found
             # MXNet: the labels of a single column are a vector.
             return found | {"label": data[:1] if len(data) == 2 and data[1] == 1 else data}
-        if is_known(data) and is_known(label):
-            same = math.prod(label) == math.prod(data) and label[:1] == data[:1]  # type: ignore[type-var]
-            if not same:
+        if None not in data and None not in label:
+            if size_of(label) != size_of(data) or label[:1] != data[:1]:
                 raise ShapeError(f"label has shape {label}, but must have as many elements as data {data}, batch first")
         elif data and data[0] is None and label and label[0] is not None:
             whole = (label[0], *data[1:])
@@ -388,8 +383,8 @@ class MakeLoss(Op):
 class IdentityAttachKLSparseReg(Op):
     """The input, with a penalty added to its gradient that keeps the mean activation of each unit near a target.
 
-    The penalty is the Kullback-Leibler divergence of the target from the running average *a* of the mean activation, whose
-    derivative is ``-target / a + (1 - target) / (1 - a)``; *a* is renewed in training steps before it is used.
+    The penalty is the Kullback-Leibler divergence of the target from the running average *a* of the mean activation,
+    whose derivative is ``-target / a + (1 - target) / (1 - a)``; *a* is renewed in training steps before it is used.
     """
 
     data: Tensor = arg("Activations in (0, 1), (batch, units).")

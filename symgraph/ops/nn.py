@@ -103,7 +103,7 @@ def _solve(lengths: PartialShape, product: int | None) -> PartialShape:
 
 @op("Dropout", aliases=("_npx_dropout",))
 class Dropout(Op):
-    """Set a random part of the elements to zero and scale the others up, so that the mean stays (Srivastava et al., 2014).
+    """Set random elements to zero and scale the others up, so that the mean stays (Srivastava et al., 2014).
 
     Each element is kept with probability ``1 - p`` and then divided by it. Outside of training the input is returned as
     it is. The hidden second output is the mask that the input is multiplied by.

@@ -34,14 +34,16 @@ def _aligned(xp: Any, x: Any, axis: int, rank: int) -> Any:
     return xp.reshape(x, tuple(x.size if k == axis else 1 for k in range(rank)))
 
 
-def _centred_gradient(xp: Any, dy: Any, centred: Any, inverse: Any, over: Sequence[int], count: int) -> Any:
-    """Return the gradient of ``centred * inverse`` by the data, `centred` and `inverse` being computed from them.
+def _centred_gradient(dy: Any, centred: Any, square: Any, scale: Any, total: Any, product: Any, count: int) -> Any:
+    """Return the gradient of ``centred * inverse`` by the data, times `scale` / `inverse`.
 
-    With x' = centred * inverse it is ``inverse * (dy - mean(dy) - x' * mean(dy * x'))``, means over the axes `over`.
+    The mean that `centred` is less of and the inverse deviation, whose `square` is given, being functions of the data,
+    it is ``(dy - mean(dy) - x * mean(dy * x)) * scale`` with x = centred * inverse. `total` and `product` are the sums
+    of dy and dy * centred over the `count` elements that have a mean in common. Means are subtracted before anything
+    else is rounded.
     """
-    slope = xp.sum(dy * centred, over, keepdims=True) * (inverse * inverse * inverse / float(count))
-    level = xp.sum(dy, over, keepdims=True) * (inverse / float(count))
-    return dy * inverse - (centred * slope + level)
+    many = float(max(1, count))
+    return (dy - total / many - centred * (product * square / many)) * scale
 
 
 class _BatchNorm(Op):
@@ -141,13 +143,17 @@ class _BatchNorm(Op):
         inverse = var if self.gives_inverse_deviation else xp.reciprocal(xp.sqrt(var + o.eps))
         centred = x - _aligned(xp, mean, axis, data.ndim)
         total, product = xp.sum(head, over), xp.sum(head * centred, over)
-        scale = inverse if o.fix_gamma else gamma * inverse
-        dx = head * _aligned(xp, scale, axis, data.ndim)
+
+        def along(v: Any) -> Any:
+            return _aligned(xp, v, axis, data.ndim)
+
+        scale = along(inverse if o.fix_gamma else gamma * inverse)
         if self._own(training):
-            count = float(max(1, data.size // max(1, data.shape[axis])))
-            slope = product * (scale * inverse * inverse / count)
-            level = total * (scale / count)
-            dx = dx - (centred * _aligned(xp, slope, axis, data.ndim) + _aligned(xp, level, axis, data.ndim))
+            count = data.size // max(1, data.shape[axis])
+            square = along(xp.square(inverse))
+            dx = _centred_gradient(head, centred, square, scale, along(total), along(product), count)
+        else:
+            dx = head * scale
         dgamma = xp.zeros_like(gamma) if o.fix_gamma else product * inverse
         return xp.astype(dx, data.dtype), dgamma, total, None, None
 
@@ -156,10 +162,11 @@ class _BatchNorm(Op):
 class BatchNorm(_BatchNorm):
     """Batch normalization (Ioffe and Szegedy, 2015): every channel to mean `beta` and standard deviation `gamma`.
 
-    ``y = (x - mean) / sqrt(var + eps) * gamma + beta``. In a training step mean and variance are those of the batch, and
-    the running averages are renewed from them, ``moving * momentum + batch * (1 - momentum)``; else they are the running
-    averages. The variance is the mean of the squares, not the unbiased estimate. The second and third output are the
-    mean and one over the standard deviation that were used, ``1 / sqrt(var + eps)``; they are hidden unless asked for.
+    ``y = (x - mean) / sqrt(var + eps) * gamma + beta``. In a training step mean and variance are those of the batch,
+    and the running averages are renewed from them, ``moving * momentum + batch * (1 - momentum)``; else they are the
+    running averages. The variance is the mean of the squares, not the unbiased estimate. The second and third output
+    are the mean and one over the standard deviation that were used, ``1 / sqrt(var + eps)``; they are hidden unless
+    asked for.
     """
 
     data: Tensor = arg("Input, with channels along `axis`.")
@@ -228,8 +235,14 @@ class _Grouped(Op):
         shared = next((d for d in known.values() if d is not None), None)
         return {} if shared is None else dict.fromkeys(known, shared)
 
+    def _gradient(self, xp: Any, dy: Any, centred: Any, inverse: Any, scale: Any, over: Sequence[int]) -> Any:
+        """Return the gradient by the data, normalized over some axes."""
+        count = math.prod(dy.shape[k] for k in over)
+        total, product = xp.sum(dy, over, keepdims=True), xp.sum(dy * centred, over, keepdims=True)
+        return _centred_gradient(dy, centred, xp.square(inverse), scale, total, product, count)
+
     def _normalized(self, xp: Any, x: Any, over: Sequence[int]) -> tuple[Any, Any, Any]:
-        """Return the data less their mean, one over the standard deviation, and the mean, the latter two with axes kept."""
+        """Return the data less their mean, the variance with `eps`, and the mean; the latter two with axes kept."""
         count = float(max(1, math.prod(x.shape[k] for k in over)))
         mean = xp.sum(x, over, keepdims=True) / count
         centred = x - mean
@@ -241,8 +254,8 @@ class _Grouped(Op):
 class LayerNorm(_Grouped):
     """Layer normalization (Ba, Kiros and Hinton, 2016): every vector along an axis to mean zero and deviation one.
 
-    ``y = (x - mean) / std * gamma + beta`` with ``std = sqrt(var + eps)``, mean and variance being those along `axis`. The
-    second and third output are mean and std, with that axis of length 1; they are hidden unless asked for.
+    ``y = (x - mean) / std * gamma + beta`` with ``std = sqrt(var + eps)``, mean and variance being those along `axis`.
+    The second and third output are mean and std, with that axis of length 1; they are hidden unless asked for.
     """
 
     data: Tensor = arg("Input, of any shape.")
@@ -293,7 +306,7 @@ class LayerNorm(_Grouped):
         others = tuple(k for k in range(data.ndim) if k != axis)
         centred, inverse = data - mean, xp.reciprocal(std)
         scaled = head * _aligned(xp, gamma, axis, data.ndim)
-        dx = _centred_gradient(xp, scaled, centred, inverse, (axis,), data.shape[axis])
+        dx = self._gradient(xp, scaled, centred, inverse, inverse, (axis,))
         return dx, xp.sum(head * centred * inverse, others), xp.sum(head, others)
 
 
@@ -323,7 +336,10 @@ class InstanceNorm(_Grouped):
         assert channels is not None
         data = (data[0], channels[0], *data[2:])
         return {
-            "data": data, "output": data, "gamma": channels, "beta": channels,
+            "data": data,
+            "output": data,
+            "gamma": channels,
+            "beta": channels,
             **dict.fromkeys(("mean", "var"), data[:2]),
         }
 
@@ -337,8 +353,8 @@ class InstanceNorm(_Grouped):
         over = tuple(range(2, data.ndim))
         centred, var, _ = self._normalized(xp, data, over)
         inverse = xp.reciprocal(xp.sqrt(var))
-        count = math.prod(data.shape[2:])
-        dx = _centred_gradient(xp, dy * _aligned(xp, gamma, 1, data.ndim), centred, inverse, over, count)
+        scale = inverse * _aligned(xp, gamma, 1, data.ndim)
+        dx = self._gradient(xp, dy, centred, inverse, scale, over)
         others = (0, *over)
         return dx, xp.sum(dy * centred * inverse, others), xp.sum(dy, others)
 
@@ -347,8 +363,8 @@ class InstanceNorm(_Grouped):
 class GroupNorm(_Grouped):
     """Group normalization (Wu and He, 2018): groups of channels of every image on their own.
 
-    ``y = (x - mean) / std * gamma + beta`` with ``std = sqrt(var + eps)``, mean and variance being those of a group. The
-    second and third output are mean and std, (batch, num_groups); they are hidden unless asked for.
+    ``y = (x - mean) / std * gamma + beta`` with ``std = sqrt(var + eps)``, mean and variance being those of a group.
+    The second and third output are mean and std, (batch, num_groups); they are hidden unless asked for.
     """
 
     data: Tensor = arg("Input, (batch, channels, spatial axes...).")
@@ -395,13 +411,16 @@ class GroupNorm(_Grouped):
         x, head = self._groups(xp, data), self._groups(xp, dy if dy is not None else dy_output)
         kept = (*x.shape[:2], 1)
         centred, inverse = x - xp.reshape(mean, kept), xp.reciprocal(xp.reshape(std, kept))
-        dx = _centred_gradient(xp, head * _aligned(xp, gamma, 1, 3), centred, inverse, (2,), x.shape[2])
+        scale = inverse * _aligned(xp, gamma, 1, 3)
+        dx = self._gradient(xp, head, centred, inverse, scale, (2,))
         return xp.reshape(dx, data.shape), xp.sum(head * centred * inverse, (0, 2)), xp.sum(head, (0, 2))
 
 
 @op("L2Normalization")
 class L2Normalization(Op):
-    """Divide by the Euclidean norm, ``x / sqrt(sum(x ** 2) + eps)``, of each image, across channels, or of each channel.
+    """Divide by the Euclidean norm of each image, across channels, or of each channel.
+
+    ``y = x / sqrt(sum(x ** 2) + eps)``, the sum being over the axes that `mode` says.
 
     The hidden second output is the norm.
     """
@@ -434,27 +453,29 @@ class L2Normalization(Op):
         if data is None:
             return {}
         rank_of("data", data, 2 if self.mode == "instance" else 3)
+        return {"data": data, "output": data, "norm": self._norm_shape(data)}
+
+    def _norm_shape(self, data: PartialShape) -> PartialShape:
+        # MXNet: the axis is kept with length 1 only where it stands between others.
         over = self._over(len(data))
-        # MXNet: the norms of whole images are a vector.
-        norm = data[:1] if self.mode == "instance" else tuple(1 if k in over else n for k, n in enumerate(data))
-        return {"data": data, "output": data, "norm": norm}
+        return tuple(1 if k in over else n for k, n in enumerate(data) if self.mode == "channel" or k not in over)
 
     def compute(self, xp: Any, data: Any) -> Any:
         norm = xp.sqrt(xp.sum(xp.square(data), self._over(data.ndim), keepdims=True) + self.eps)
-        return data / norm, xp.reshape(norm, data.shape[:1]) if self.mode == "instance" else norm
+        return data / norm, xp.reshape(norm, self._norm_shape(data.shape))
 
     def backward(self, xp: Any, dy: Any, output: Any, norm: Any) -> Any:
-        if self.mode == "instance":
-            norm = _aligned(xp, norm, 0, output.ndim)
-        return (dy - output * xp.sum(dy * output, self._over(output.ndim), keepdims=True)) / norm
+        over = self._over(output.ndim)
+        norm = xp.reshape(norm, tuple(1 if k in over else n for k, n in enumerate(output.shape)))
+        return (dy - output * xp.sum(dy * output, over, keepdims=True)) / norm
 
 
 @op("LRN")
 class LRN(Op):
     """Local response normalization across channels (Krizhevsky, Sutskever and Hinton, 2012).
 
-    ``y = x * norm ** -beta`` with ``norm = knorm + alpha / nsize * (sum of squares over nsize neighbouring channels)``. The
-    hidden second output is the norm.
+    ``y = x * norm ** -beta`` with ``norm = knorm + alpha / nsize * (sum of squares over nsize neighbouring channels)``.
+    The hidden second output is the norm.
     """
 
     data: Tensor = arg("Input, (batch, channels, height, width).")

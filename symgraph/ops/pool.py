@@ -42,6 +42,8 @@ class _Pooling(Op):
         """Return how many windows there are along an axis of length `n`."""
         convention: str = self.pooling_convention  # type: ignore[attr-defined]
         if convention == "same":
+            if pad:
+                raise ArgumentError("pad must be 0: pooling_convention='same' decides the padding", where=self.op_name)
             # MXNet: windows start at the first element; what they lack at the end is padding.
             return -(-n // stride)
         room = n + 2 * pad - kernel
@@ -57,10 +59,6 @@ class _Pooling(Op):
             lengths, o.kernel, self._each("stride", 1), self._each("pad", 0), strict=True
         ):
             assert n is not None
-            if pad and o.pooling_convention == "same":
-                raise ArgumentError(
-                    f"pad is {o.pad}, but pooling_convention='same' decides the padding", where=o.op_name
-                )
             count = self._length(n, kernel, stride, pad)
             counts.append(count)
             pads.append((pad, max(pad, (count - 1) * stride + kernel - n - pad)))
@@ -146,15 +144,17 @@ def _counts(n: int, m: int, kernel: int, stride: int, low: int, pad: int, diviso
         return np.full(m, kernel)
     begin = np.arange(m) * stride - low
     end = np.minimum(begin + kernel, n if divisor == "data" else n + pad)
-    return end - (np.maximum(begin, 0) if divisor == "data" else begin)
+    # A window that has no element of the data has the sum zero, whatever it is divided by.
+    return np.maximum(end - (np.maximum(begin, 0) if divisor == "data" else begin), 1)
 
 
 def _norm(xp: Any, total: Any, x: Any, p: int | None) -> Any:
+    # MXNet: powers, not powers of absolute values: what is odd keeps its sign.
     if p == 1:
-        return total(xp.abs(x))
+        return total(x)
     if p == 2:
         return xp.sqrt(total(xp.square(x)))
-    return xp.cbrt(total(xp.abs(x) * xp.square(x)))
+    return xp.cbrt(total(x * xp.square(x)))
 
 
 _KERNEL = param(
@@ -171,8 +171,8 @@ _GLOBAL = param("One window over everything; `kernel`, `stride` and `pad` have n
 class Pooling(_Pooling):
     """Greatest element, mean, sum or p-norm of each window that slides over one, two or three spatial axes.
 
-    A spatial axis of length n becomes ``(n + 2 pad - kernel) / stride + 1``, rounded down (``valid``) or up (``full``), or
-    ``n / stride`` rounded up (``same``).
+    A spatial axis of length n becomes ``(n + 2 pad - kernel) / stride + 1``, rounded down (``valid``) or up (``full``),
+    or ``n / stride`` rounded up (``same``).
     """
 
     data: Tensor = arg("Input, (batch, channels, spatial axes...), or as `layout` says.")
@@ -217,7 +217,7 @@ class Pooling(_Pooling):
         return 1
 
     def _has_workspace(self) -> bool:
-        return self.pool_type == "max" and not channels_last(self.layout)
+        return self.pool_type == "max" and bool(self.kernel) and not channels_last(self.layout)
 
     def shapes(self, data: Known = None, output: Known = None, workspace: Known = None) -> Any:
         if self.pool_type == "lp" and self.p_value not in (1, 2, 3):
