@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.goldens import executor_programs, ndarray_programs, operator_cases, programs, symbol_programs
+from tests.goldens import (
+    autograd_programs,
+    executor_programs,
+    ndarray_programs,
+    operator_cases,
+    programs,
+    symbol_programs,
+)
 from tests.goldens.store import Goldens, references
 
 ELEMENTWISE = """
@@ -41,7 +48,7 @@ ISSUE_2 = {
 """The operators that issue 2 names, less the optimizer updates."""
 
 
-@pytest.fixture(scope="module", params=["operators", "symbols", "executor", "ndarray"])
+@pytest.fixture(scope="module", params=["operators", "symbols", "executor", "ndarray", "autograd"])
 def goldens(request: pytest.FixtureRequest) -> Goldens:
     return Goldens(request.param)
 
@@ -76,6 +83,7 @@ def test_every_listed_case_was_recorded(operators: Goldens) -> None:
         ("symbols", symbol_programs.PROGRAMS),
         ("executor", executor_programs.PROGRAMS),
         ("ndarray", ndarray_programs.PROGRAMS),
+        ("autograd", autograd_programs.PROGRAMS),
     ],
 )
 def test_every_listed_program_was_recorded_as_it_stands(name: str, listed: dict[str, str]) -> None:
@@ -129,7 +137,7 @@ def test_sums_were_recorded_right(operators: Goldens) -> None:
 
 
 def test_findings_agree_with_themselves() -> None:
-    for name in ("symbols", "executor", "ndarray"):
+    for name in ("symbols", "executor", "ndarray", "autograd"):
         goldens = Goldens(name)
         for case in goldens.cases.values():
             found = goldens.decode(case["result"])
