@@ -370,7 +370,7 @@ a = mx.nd.array(np.arange(24).reshape(2, 3, 4))
 n = mx.nd.array
 result = {
     'lists apart': a[[0, 1], :, [0, 1]], 'lists and None': a[[0, 1], None, [0, 1]], 'None and list': a[None, [0, 1]].shape, 'ellipsis and list': a[..., [0, 1]], 'int, list, slice': a[0, [0, 1], 1:3], 'slice, list, step': a[1:, [0, 1], ::2],
-    'lists around ellipsis': a[[0, 1], ..., [0, 1]], 'broadcast': a[[[0], [1]], [0, 1]].shape, 'arrays': a[:, n([0, 1]), n([0, 1])], 'arrays apart': a[n([0, 1]), :, n([0, 1])], 'two axes of indices': a[:, :, n([[0, 1], [1, 0]])].shape, 'float64': a[n([0, 1], dtype='float64'), 1:2],
+    'lists around ellipsis': a[[0, 1], ..., [0, 1]], 'broadcast': a[[[0], [1]], [0, 1]].shape, 'two arrays': a[:, n([0, 1]), n([0, 1])], 'arrays apart': a[n([0, 1]), :, n([0, 1])], 'two axes of indices': a[:, :, n([[0, 1], [1, 0]])].shape, 'float64': a[n([0, 1], dtype='float64'), 1:2],
     'cut off': a[n([0.7, 1.2])], 'list of floats': a[[1.5]].shape, 'numpy integer': a[np.int64(1)].shape, 'numpy bounds': a[np.int64(0):np.int64(1)].shape, 'range': a[:, range(2)].shape, 'true': a[True].shape, 'tuple': a[(0, 1)].shape, 'list and int': a[[0, 1], 1].shape,
     'backwards': a[:, ::-2, ::3], 'inside': a[-2:, 1:-1], 'outside list': raises(lambda: a[[0, 5]].asnumpy()), 'unequal lists': raises(lambda: a[[0, 1], [0, 1, 2]].asnumpy()), 'two ellipses': raises(lambda: a[..., ...]), 'step 0': raises(lambda: a[::0]), 'text in list': raises(lambda: a[['x']]), 'float bound': raises(lambda: a[0.5:2]),
 }
