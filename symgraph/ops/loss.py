@@ -86,7 +86,6 @@ class SoftmaxOutput(Op):
         ),
         Sample([(2, 3, 4), (2, 4)], {"multi_output": True, "normalization": "valid"}, integers={"label": 3}),
         Sample([(2, 3, 4), (2, 3)], {"preserve_shape": True}, integers={"label": 4}),
-        Sample([(4, 5), (4, 5)], low=0.0),
     )
 
     @property
@@ -280,7 +279,7 @@ _REGRESSION_LABEL = arg("True values: the shape of `data`, or as many elements w
 _REGRESSION_SAMPLES = (
     Sample([(4, 3), (4, 3)]),
     Sample([(4, 1), (4,)], {"grad_scale": 0.5}),
-    Sample([(4, 6), (4, 2, 3)]),
+    Sample([(4,), (4,)]),
 )
 
 
