@@ -129,7 +129,7 @@ def _grouped(equations: Sequence[Equation]) -> list[Step]:
             computed.update(id(v) for v in equation.outputs)
             continue
         free = not any(id(v) in computed for v in equation.inputs)
-        if group and not (free and (equation.primitive.kind == "view" or out.size <= _SMALL)):
+        if group and (large or not (free and (equation.primitive.kind == "view" or out.size <= _SMALL))):
             flush()
         if large:
             group.append(equation)

@@ -124,8 +124,9 @@ class Plan:
         self.accumulate = frozenset(accumulate)
         switches = {"fuse", "memory"}
         self.options = options
-        optimized, self.passes = optimize(_with_copies(program, stores), xp.apply, options.off - switches, options.on)
+        optimized, self.passes = optimize(program, xp.apply, options.off - switches, options.on)
         self.program, self.prologue = _split_hypers(optimized)
+        self.program = _with_copies(self.program, stores)
         results = self.program.outputs
         stored = {out: target for out, target in stores}
         pairs = [(results[o], self.program.inputs[i]) for o, i in stores]
