@@ -20,6 +20,7 @@ from symgraph.formats.upgrade import upgrade
 from symgraph.graph.node import Entry, Node, Unknown
 from symgraph.graph.view import View
 from symgraph.op import Op, get
+from symgraph.op.call import is_hidden
 
 __all__ = ["from_document", "to_document"]
 
@@ -81,7 +82,7 @@ class _Builder:
     def __init__(self, document: Document, source: str | None) -> None:
         self.document, self.source = document, source
         self.problems: dict[str, str] = {}
-        self.count = 0
+        self.places, self.last_place = 0, ""
         self._kinds: dict[tuple[str, tuple[tuple[str, str], ...]], _Kind] = {}
 
     def build(self) -> list[Entry]:
@@ -109,7 +110,7 @@ class _Builder:
         heads = []
         for slot, (i, index, version) in enumerate(self.document.heads):
             if index >= kinds[i].outputs:
-                self.problem(f"head {slot}", f"is {self.beyond(i, index, kinds[i].outputs)}")
+                self.problem(f"head {slot}", self.beyond(i, index, kinds[i].outputs))
             heads.append(Entry(nodes[i], index, version))
         if self.problems:
             raise self.error()
@@ -129,7 +130,7 @@ class _Builder:
                 op = cls.from_attrs(record.attrs)
                 found = _Kind(op, op.input_names(), len(op.output_names()), None)
             except ArgumentError as error:
-                found = _Kind(None, None, 2**31, error.what)
+                found = _Kind(None, None, 2**31, error.what + _known_attributes(cls, record.attrs))
             self._kinds[key] = found
         return found
 
@@ -159,8 +160,9 @@ class _Builder:
         self.problem(f"node {k} {shown(record.name)} ({record.op})", problem)
 
     def problem(self, where: str, what: str) -> None:
-        """Note a problem; only the first ones are described."""
-        self.count += 1
+        """Note a problem; only the first places are described."""
+        if where != self.last_place:
+            self.places, self.last_place = self.places + 1, where
         if where in self.problems:
             self.problems[where] += f"; {what}"
         elif len(self.problems) < _MOST_SHOWN:
@@ -169,11 +171,19 @@ class _Builder:
     def error(self) -> GraphFormatError:
         """Return the error that tells all problems."""
         where = self.source or "symbol JSON"
-        if self.count == 1:
+        if self.places == 1:
             ((place, what),) = self.problems.items()
             return GraphFormatError(what, where=f"{where}, {place}")
-        more = "" if self.count <= len(self.problems) else f"; the first {len(self.problems)} places are"
-        return GraphFormatError(f"{self.count} faults{more}", where=where, facts=self.problems)
+        more = "" if self.places == len(self.problems) else f"; the first {len(self.problems)} are"
+        return GraphFormatError(f"{self.places} places are faulty{more}", where=where, facts=self.problems)
+
+
+def _known_attributes(cls: type[Op], attrs: Mapping[str, str]) -> str:
+    """Return the attributes that an operator has, if one is given that it has not."""
+    names = [p.name for p in cls.params]
+    if all(key in names or is_hidden(key) for key in attrs) or len(names) > 12:
+        return ""
+    return f" (known: {', '.join(names)})"
 
 
 def _wrong_inputs(kind: _Kind, given: int) -> str:

@@ -298,7 +298,7 @@ def _explain(cls: type[Op], function_name: str, found: dict[str, str], params: M
             except ValueError as error:
                 problems.setdefault(p.name, f"must be {error}, got {_show(params[p.name])}")
         elif p.required and p.name not in hints.values() and p.name not in problems:
-            problems[p.name] = f"required ({p.type.label}): {p.doc}"
+            problems[p.name] = f"required ({p.type.label}): {p.doc.rstrip('.')}"
     facts = {"arguments": ", ".join(own)} if hints and len(own) <= 12 else {}
     if len(problems) > 1:
         return ArgumentError(f"{function_name}() has {len(problems)} bad arguments", facts={**problems, **facts})

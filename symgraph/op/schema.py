@@ -248,7 +248,7 @@ class Op:
         for p in self.params:
             if p.name not in values:
                 if p.required:
-                    problems.append(f"{p.name} is required ({p.type.label}): {p.doc}")
+                    problems.append(f"{p.name} is required ({p.type.label}): {p.doc.rstrip('.')}")
                 parsed.append(p.default)
                 continue
             try:
