@@ -22,6 +22,7 @@ What does not belong here: graphs, shapes of particular tensors, any particular 
 from __future__ import annotations
 
 import inspect
+import math
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -82,6 +83,7 @@ class Param:
 
     @property
     def required(self) -> bool:
+        """Whether it has no default."""
         return self.default is REQUIRED
 
     def parse(self, value: Any) -> Any:
@@ -319,10 +321,22 @@ class Op:
 
     def structure(self) -> tuple[Any, ...]:
         """Return a key equal for operators that trace to the same program: live values do not count."""
-        return (type(self), *(None if p.live else v for p, v in zip(self.params, self._values, strict=True)))
+        key = (type(self), *(None if p.live else v for p, v in zip(self.params, self._values, strict=True)))
+        return (*key, signs) if (signs := self._negative_zeros()) else key
+
+    def _negative_zeros(self) -> tuple[int, ...]:
+        """Return which values are -0.0: Python holds it equal to 0.0, but ``1 / x`` does not."""
+        if 0.0 not in self._values:
+            return ()
+        return tuple(
+            k for k, v in enumerate(self._values) if v == 0.0 and isinstance(v, float) and math.copysign(1.0, v) < 0
+        )
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._values == other._values  # type: ignore[attr-defined]
+        if type(self) is not type(other):
+            return False
+        assert isinstance(other, Op)
+        return self._values == other._values and self._negative_zeros() == other._negative_zeros()
 
     def __hash__(self) -> int:
         return hash((type(self), self._values))
@@ -410,7 +424,8 @@ def define(cls: _T, name: str, aliases: Sequence[str]) -> _T:
         fail("has no docstring: add one that begins with a one-sentence summary")
     if not hasattr(cls, "compute"):
         fail("has no compute: add 'def compute(self, xp, ...)'")
-    inputs, params = [], []
+    inputs: list[Input] = []
+    params: list[Param] = []
     hints = _own_hints(cls)
     for key, value in list(cls.__dict__.items()):
         if not isinstance(value, (Input, Param)):
@@ -454,7 +469,7 @@ def define(cls: _T, name: str, aliases: Sequence[str]) -> _T:
 
 def _own_hints(cls: type[Op]) -> dict[str, Any]:
     """Return the annotations of the class's own attributes, evaluated; those of `Op` are many, and never needed."""
-    own = {key: hint for key, hint in cls.__dict__.get("__annotations__", {}).items() if key in cls.__dict__}
+    own = {key: hint for key, hint in inspect.get_annotations(cls).items() if key in cls.__dict__}
     alone = type(cls.__name__, (), {"__annotations__": own, "__module__": cls.__module__})
     return typing.get_type_hints(alone, include_extras=True)
 
