@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from symgraph.backends.numpy.kernels import KERNELS, UFUNCS, VIEWS, workspace_bytes
+from symgraph.backends.numpy.kernels import KERNELS, UFUNCS, VIEWS, KeywordOut, workspace_bytes
 from symgraph.errors import DTypeError, ShapeError
 from symgraph.graph.trace import trace
 from symgraph.op import Op
@@ -115,6 +115,8 @@ class Routine:
         reads = tuple(self._slots[id(v)] for v in equation.inputs)
         kind = 0 if name in UFUNCS else 1 if name in VIEWS else 2
         call: Callable[..., Any] = UFUNCS[name] if kind == 0 else VIEWS[name] if kind == 1 else KERNELS[name]
+        if isinstance(call, KeywordOut):
+            call = call.ufunc
         need = workspace_bytes(name, [v.spec for v in equation.inputs], result.spec, params) if kind == 2 else 0
         return _Step(
             kind, call, params, reads, self._slots[id(result)], result.shape, result.dtype, need, memory, dropped

@@ -17,6 +17,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 import symgraph.ops  # noqa: F401 - registers the operators
+from symgraph.backends.numpy.kernels import copyto
 from symgraph.context import Context, cpu, current_context
 from symgraph.dtype import CODES, as_dtype
 from symgraph.errors import ArgumentError, DTypeError, GradientError, ShapeError, UnsupportedError
@@ -614,41 +615,47 @@ def _store(
     values = results[run.num_outputs :]
     made: Any = out
     if out is None:
-        several = [wrap(x, ctx) for x in results[: run.num_visible]]
-        outputs, made = several, several[0] if run.num_visible == 1 else several
+        outputs = [wrap(x, ctx) for x in results[: run.num_visible]]
+        made = outputs[0] if run.num_visible == 1 else outputs
     else:
-        if not isinstance(out, (NDArray, list, tuple)):
-            raise ArgumentError(f"{run.op.op_name}(): out must be NDArray or a list of them, got {type(out).__name__}")
-        outputs = [out] if isinstance(out, NDArray) else list(out)
-        if len(outputs) not in (run.num_visible, run.num_outputs):
-            raise ArgumentError(f"{run.op.op_name}() has {run.num_visible} outputs, out has {len(outputs)}")
-        for k, (x, value) in enumerate(zip(outputs, results, strict=False)):
-            if not isinstance(x, NDArray):
-                raise ArgumentError(f"{run.op.op_name}(): out must be NDArray, got {type(x).__name__}")
-            if x._data.shape != value.shape or x._data.dtype != value.dtype:
-                kind = ShapeError if x._data.shape != value.shape else DTypeError
-                raise kind(
-                    f"out is {x._data.dtype}{x.shape}, but the result is {value.dtype}{value.shape}",
-                    where=f"{run.op.op_name}()",
-                    facts={"output": k} if len(outputs) > 1 else None,
-                )
+        outputs = _check_out(run, inputs, results, out, recorded=call is not None)
         targets, values = [*outputs, *targets], [*results[: len(outputs)], *values]
-    if MODE.recording:
-        for x in targets:
-            _require_untracked(x)
-        if call is not None and any(x is y for x in outputs for y in inputs):
-            raise GradientError(
-                "an array that autograd records must not be written to in place",
-                where=f"{run.op.op_name}()",
-                facts={"instead": "leave out= away, and use the result"},
-            )
     # In one row in C: nothing can come between two of the copies.
-    deque(map(np.copyto, [x._data for x in targets], values), maxlen=0)
+    deque(map(copyto, [x._data for x in targets], values), maxlen=0)
     if call is not None:
         for k, x in enumerate(outputs):
             x._source = call, k
             call.outputs[k] = x._data
     return made
+
+
+def _check_out(
+    run: Evaluator, inputs: Sequence[NDArray], results: list[Array], out: Any, *, recorded: bool
+) -> list[NDArray]:
+    """Return the arrays that are to receive the outputs, if the outputs fit them."""
+    where = f"{run.op.op_name}()"
+    if not isinstance(out, (NDArray, list, tuple)):
+        raise ArgumentError(f"out must be NDArray or a list of them, got {type(out).__name__}", where=where)
+    outputs = [out] if isinstance(out, NDArray) else list(out)
+    if len(outputs) not in (run.num_visible, run.num_outputs):
+        raise ArgumentError(f"there are {run.num_visible} outputs, but out has {len(outputs)}", where=where)
+    for k, (x, value) in enumerate(zip(outputs, results, strict=False)):
+        which = f"out[{k}]" if len(outputs) > 1 else "out"
+        if not isinstance(x, NDArray):
+            raise ArgumentError(f"{which} must be NDArray, got {type(x).__name__}", where=where)
+        if x._data.shape != value.shape:
+            raise ShapeError(f"{which} has shape {x.shape}, but the result has {value.shape}", where=where)
+        if x._data.dtype != value.dtype:
+            raise DTypeError(f"{which} has element type {x._data.dtype}, but the result {value.dtype}", where=where)
+        if MODE.recording:
+            _require_untracked(x)
+        if recorded and any(x is y for y in inputs):
+            raise GradientError(
+                f"{which} is an input, and autograd records: it must not be written to",
+                where=where,
+                facts={"instead": "leave out= away, and use the result"},
+            )
+    return outputs
 
 
 _TRANSPOSE = find("transpose")()
