@@ -261,9 +261,9 @@ class Symbol:
                 raise ArgumentError(f"attribute {key!r} is text, not {value!r}")
             stored = hidden_key(key)
             if isinstance(node.op, Op) and node.op.params and not is_hidden(stored):
-                raise GraphError(
-                    f"{key!r} cannot be set on {node.op!r}; write '__{key}__' for an attribute of your own"
-                )
+                if key in node.op._param_index:
+                    raise GraphError(f"parameter {key!r} of {node.op!r} cannot be changed; compose a new node")
+                raise GraphError(f"{key!r} is no attribute of {node.op!r}; write '__{key}__' for one of your own")
             node.attrs[stored] = value
 
     # -- inference ----------------------------------------------------------------------------------------------------
@@ -704,6 +704,7 @@ def _pair(lhs: Symbol, rhs: Symbol, hint: str, operator: str) -> Symbol:
 def _scalar(symbol: Symbol, number: Any, function_name: str) -> Symbol:
     if not _number(number):
         return NotImplemented  # type: ignore[no-any-return]
+    _one(symbol, "an operand")
     return invoke(find(function_name), function_name, (symbol,), {"scalar": number})
 
 
