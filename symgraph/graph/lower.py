@@ -245,9 +245,8 @@ def lower(
             names = op.input_names()
             for name, new in zip(op.mutated(), results[count:], strict=True):
                 number = sources[names.index(name)]
-                target = view.nodes[view.position[id(node.inputs[names.index(name)].node)]]
                 values[number] = new
-                stores[input_of[view.position[id(target)]]] = new
+                stores[input_of[view.position[id(node.inputs[names.index(name)].node)]]] = new
         if training and k in renewed:
             pending.append((renewed[k], results[0]))
     for target, new in pending:
@@ -257,10 +256,11 @@ def lower(
     for index, number in enumerate(view.outputs):
         if number in owner:
             lowered.renewed[index] = owner[number]
-        value = values[number]
-        if value is None:  # the output of a merged update: it is the renewed argument itself
-            value = values[view.offsets[owner[number]]]
-        outputs.append(value.value)  # type: ignore[union-attr]
+        result = values[number]
+        if result is None:  # the output of a merged update: it is the renewed argument itself
+            result = values[view.offsets[owner[number]]]
+        assert result is not None
+        outputs.append(result.value)
     for target, new in stores.items():
         old = recorder.program.inputs[target]
         if new.value is not old:

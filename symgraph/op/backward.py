@@ -29,6 +29,7 @@ class Backward(Op):
         object.__setattr__(self, "forward", self.forward_class.from_values(values))
 
     def with_live(self, live: Any) -> Op:
+        """Return a copy with other live parameters, in the forward operator too."""
         other = super().with_live(live)
         object.__setattr__(other, "forward", self.forward.with_live(live))
         return other
@@ -72,12 +73,15 @@ class Backward(Op):
         return tuple(n for n in self._asked_outputs() if n not in visible)
 
     def input_names(self) -> tuple[str, ...]:
+        """Return the head gradients, then what is read of the forward operator."""
         return (*self.head_names(), *self.reads())
 
     def output_names(self) -> tuple[str, ...]:
+        """Return ``<input>_grad`` for each input of the forward operator."""
         return tuple(f"{name}_grad" for name in self.forward.input_names())
 
     def compute(self, xp: Any, *tensors: Any, training: bool, rng: Any) -> tuple[Any, ...]:
+        """Return the gradient by each input, by the hand-written rule or the derived one."""
         forward, heads, reads = self.forward, self.head_names(), self.reads()
         dys = tensors[: len(heads)]
         given = dict(zip(reads, tensors[len(heads) :], strict=True))
@@ -109,14 +113,14 @@ class Backward(Op):
         grads = grads if isinstance(grads, tuple) else (grads,)
         return tuple(xp.zeros_like(given[n]) if g is None else g for n, g in zip(names, grads, strict=True))
 
-    def shapes(self, **known: Any) -> dict[str, Any]:  # type: ignore[override]
+    def shapes(self, **known: Any) -> dict[str, Any]:
         """A gradient has the shape of what it is the gradient of."""
         names = self.forward.input_names()
         return {f"{n}_grad": known[n] for n in names if known.get(n) is not None} | {
             n: known[f"{n}_grad"] for n in names if n in known and known.get(f"{n}_grad") is not None
         }
 
-    def dtypes(self, **known: Any) -> dict[str, Any]:  # type: ignore[override]
+    def dtypes(self, **known: Any) -> dict[str, Any]:
         """A gradient has the dtype of what it is the gradient of."""
         names = self.forward.input_names()
         return {f"{n}_grad": known[n] for n in names if known.get(n) is not None}

@@ -43,6 +43,7 @@ class ParamType:
     label = "any"
 
     def parse(self, value: Any) -> Any:
+        """Return the canonical value, or raise `ValueError` saying what was expected."""
         raise ValueError(self.label)
 
     def text(self, value: Any) -> str:
@@ -159,7 +160,7 @@ class DTypeType(ParamType):
         return name
 
     def text(self, value: Any) -> str:
-        return np.dtype(value).name
+        return str(np.dtype(value).name)
 
 
 _ITEM_SPLIT = re.compile(r"\s*,\s*")
