@@ -26,6 +26,7 @@ from symgraph.graph.node import Entry, Node
 from symgraph.graph.view import View
 from symgraph.ndarray import NDArray
 from symgraph.op import Op
+from symgraph.program import Spec
 from symgraph.ndarray.random_state import next_seed
 
 if TYPE_CHECKING:
@@ -86,15 +87,12 @@ class Executor:
         self._feeds = {name: x._data for name, x in self.arg_dict.items()}
         view = inference.view
         self._array_of: dict[int, NDArray] = {}
-        position = iter(self.arg_arrays)
+        arguments_left, states_left, mutated = iter(self.arg_arrays), iter(self.aux_arrays), view.mutated()
         for k, node in enumerate(view.nodes):
             if node.op is None:
-                is_state = node.name in self.aux_dict and id(node) in view.mutated()
-                self._array_of[k] = self.aux_dict[node.name] if is_state else next(position)
+                self._array_of[k] = next(states_left if id(node) in mutated else arguments_left)
         self._check_memory(view)
-        self._output_arrays = [
-            np.zeros(inference.spec(n).shape, inference.spec(n).dtype) for n in view.outputs
-        ]
+        self._output_arrays = [np.zeros(inference.spec(n).shape, inference.spec(n).dtype) for n in view.outputs]
         renewed = lower_outputs(view)
         self.outputs = [
             self._array_of[renewed[k]] if k in renewed else NDArray(array, ctx)
@@ -116,9 +114,8 @@ class Executor:
 
     def _check_memory(self, view: View) -> None:
         """Refuse arrays that would be renewed while another variable reads the same memory."""
-        renewed = set(renewals(view).values()) | {
-            k for k, node in enumerate(view.nodes) if id(node) in view.mutated()
-        }
+        mutated = view.mutated()
+        renewed = set(renewals(view).values()) | {k for k, node in enumerate(view.nodes) if id(node) in mutated}
         for k, x in self._array_of.items():
             if not x._data.flags.c_contiguous:
                 raise BindError(
@@ -127,9 +124,24 @@ class Executor:
                 )
             if k in renewed and not x._data.flags.writeable:
                 raise BindError(f"the array of {view.nodes[k].name!r} is read-only, but the graph renews it")
-        written = [(k, self._array_of[k]._data) for k in renewed]
-        for k, x in written:
-            for j, y in self._array_of.items():
+        # Sorted by address, only neighbours can overlap: linear, where comparing all pairs would not be.
+        everyone = sorted(self._array_of, key=lambda k: self._array_of[k]._data.__array_interface__["data"][0])
+        near: dict[int, list[int]] = {k: [] for k in renewed}
+        end, group = -1, [0][:0]
+        for k in everyone:
+            data = self._array_of[k]._data
+            begin = data.__array_interface__["data"][0]
+            if begin >= end:
+                group = []
+            for j in group:
+                if j in near or k in near:
+                    near.setdefault(j, []).append(k)
+                    near.setdefault(k, []).append(j)
+            group.append(k)
+            end = max(end, begin + data.nbytes)
+        for k in sorted(renewed):
+            x = self._array_of[k]._data
+            for j, y in ((j, self._array_of[j]) for j in near[k]):
                 if j != k and x is not y._data and np.may_share_memory(x, y._data):
                     raise BindError(
                         f"{view.nodes[k].name!r} is renewed by the graph, but shares memory with "
@@ -400,7 +412,7 @@ class Executor:
         """
         types = {n: x._data.dtype for n, x in {**self.arg_dict, **self.aux_dict}.items()}
         inference = infer(self._inference.view, dict(kwargs), types)
-        shapes = _variable_shapes(inference)
+        shapes = {n: spec.shape for n, spec in _variable_specs(inference).items()}
         arguments, gradients = [], []
         for name, x, dx in zip(self._arg_names, self.arg_arrays, self.grad_arrays, strict=True):
             shape = shapes[name]
@@ -426,13 +438,13 @@ class Executor:
                 )
             same = shapes[name] == x.shape
             states.append(x if same else NDArray(np.zeros(shapes[name], x.dtype), self._ctx))
-        return Executor(
-            self._symbol, self._ctx, arguments, gradients, self._requests, states, inference, self._options
-        )
+        return Executor(self._symbol, self._ctx, arguments, gradients, self._requests, states, inference, self._options)
 
     # -- looking inside -------------------------------------------------------------------------------------------------
 
-    def set_monitor_callback(self, callback: Callable[[str, NDArray], object] | None, monitor_all: bool = False) -> None:
+    def set_monitor_callback(
+        self, callback: Callable[[str, NDArray], object] | None, monitor_all: bool = False
+    ) -> None:
         """Call ``callback(name, array)`` for the output of every node after each `forward`.
 
         Values are computed apart from each other then, so none has been overwritten in place.
@@ -472,21 +484,14 @@ class _Bound:
         entries = list(view.entries)
         count = len(entries)
         self.heads: list[Array] = []
-        self.monitored: list[tuple[str, Array]] = []
-        shown: list[Entry] = []
-        if monitored:
-            shown = [
-                Entry(n, j)
-                for n in view.nodes
-                if n.op is not None or executor._monitor_all
-                for j in range(n.num_visible)
-            ]
+        shown: list[tuple[str, Entry]] = _shown(view, executor._monitor_all) if monitored else []
         grads: list[Entry] = []
         asked: list[int] = []
         head_nodes: list[Node] = []
         shapes = {view.nodes[k].name: x.shape for k, x in executor._array_of.items()}
         dtypes = {view.nodes[k].name: x._data.dtype for k, x in executor._array_of.items()}
-        arguments = [n for n in view.nodes if n.op is None and id(n) not in view.mutated()]
+        mutated = view.mutated()
+        arguments = [n for n in view.nodes if n.op is None and id(n) not in mutated]
         if gradients:
             names = set(shapes)
             for k, entry in enumerate(entries):
@@ -499,8 +504,8 @@ class _Bound:
                 del entry
             asked = [k for k, r in enumerate(executor._requests) if r != "null"]
             grads = gradient(entries, [Entry(arguments[k]) for k in asked], [Entry(n) for n in head_nodes])
-        everything = [*entries, *shown, *grads]
-        joint = infer(View(everything), {k: v for k, v in shapes.items()}, dtypes) if everything != entries else base
+        everything = [*entries, *(entry for _, entry in shown), *grads]
+        joint = infer(View(everything), shapes, dtypes) if everything != entries else base
         self.inference = joint
         nodes = joint.view.nodes
         by_id = {id(view.nodes[k]): x for k, x in executor._array_of.items()}
@@ -514,12 +519,14 @@ class _Bound:
         self.random = self.lowered.random
         self._state = executor._state
         bound_arrays = [
-            executor._state if what is None else _flat([arrays[p] for p in what]) if isinstance(what, tuple) else arrays[what]
+            executor._state
+            if what is None
+            else _flat([arrays[p] for p in what])
+            if isinstance(what, tuple)
+            else arrays[what]
             for what in self.lowered.inputs
         ]
-        targets = {
-            k: executor._output_arrays[k] for k in range(count) if k not in lower_outputs(view)
-        }
+        targets = {k: executor._output_arrays[k] for k in range(count) if k not in lower_outputs(view)}
         first_grad = count + len(shown)
         accumulate = []
         for j, k in enumerate(asked):
@@ -540,7 +547,7 @@ class _Bound:
             options=executor._options,
             skip=[k for k in self.lowered.renewed if k < count],
         )
-        self.monitored = [(entry.name, self.plan.outputs[count + j]) for j, entry in enumerate(shown)]
+        self.monitored = [(name, self.plan.outputs[count + j]) for j, (name, _) in enumerate(shown)]
         self.run_second = self.plan.run_second
         if not self.random:
             self.run_first = self.plan.run_first
@@ -572,6 +579,19 @@ class _Bound:
                 return False
         self.plan.set_hypers([self._hyper(h, overrides) for h in self.lowered.hypers])
         return True
+
+
+def _shown(view: View, inputs: bool) -> list[tuple[str, Entry]]:
+    """Return what a monitor sees: all outputs of all operators, before them their inputs if asked for."""
+    shown: list[tuple[str, Entry]] = []
+    for node in view.nodes:
+        if isinstance(node.op, Op):
+            if inputs:
+                shown += [(f"{node.name}_{n}", e) for n, e in zip(node.op.input_names(), node.inputs, strict=True)]
+            shown += [(node.output_name(j), Entry(node, j)) for j in range(node.num_outputs)]
+        elif inputs:
+            shown.append((node.name, Entry(node)))
+    return shown
 
 
 def lower_outputs(view: View) -> dict[int, int]:
@@ -614,7 +634,7 @@ def _flat(parts: Sequence[Array]) -> Array:
     return flat
 
 
-# -- binding ------------------------------------------------------------------------------------------------------------------
+# -- binding ----------------------------------------------------------------------------------------------------------
 
 
 def _requests(grad_req: GradReq | None, names: Sequence[str], inference: Inference) -> list[str]:
@@ -649,25 +669,29 @@ def _check_requests(given: Iterable[Any]) -> None:
             raise ArgumentError(f"grad_req must be 'null', 'write' or 'add', got {r!r}")
 
 
-def _variable_shapes(inference: Inference) -> dict[str, tuple[int, ...]]:
+def _variable_specs(inference: Inference) -> dict[str, Spec]:
     view = inference.view
-    return {n.name: inference.spec(view.offsets[k]).shape for k, n in enumerate(view.nodes) if n.op is None}
+    return {n.name: inference.spec(view.offsets[k]) for k, n in enumerate(view.nodes) if n.op is None}
 
 
-def _given(what: str, given: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Return arrays by name from a list in order or a mapping."""
+def _given(what: str, given: Any, names: Sequence[str]) -> list[NDArray | None]:
+    """Return one array for each name, from a list in order or a mapping by name; None where there is none."""
     if given is None:
-        return {}
+        return [None] * len(names)
     if isinstance(given, Mapping):
-        return dict(given)
-    items = list(given)
-    if len(items) != len(names):
-        raise BindError(
-            f"{what} holds {len(items)} arrays, but there are {len(names)}",
-            where="bind()",
-            facts={"names": ", ".join(names)},
-        )
-    return dict(zip(names, items, strict=True))
+        items = [given.get(n) for n in names]
+    else:
+        items = list(given)
+        if len(items) != len(names):
+            raise BindError(
+                f"{what} holds {len(items)} arrays, but there are {len(names)}",
+                where="bind()",
+                facts={"names": ", ".join(names)},
+            )
+    for name, x in zip(names, items, strict=True):
+        if x is not None and not isinstance(x, NDArray):
+            raise ArgumentError(f"{what}[{name!r}] is {type(x).__name__}; it must be NDArray", where="bind()")
+    return items
 
 
 def bind(
@@ -687,44 +711,28 @@ def bind(
     options = options or Options()
     arg_names, aux_names = symbol.list_arguments(), symbol.list_auxiliary_states()
     arguments, states = _given("args", args, arg_names), _given("aux_states", aux_states, aux_names)
-    for what, found in (("args", arguments), ("aux_states", states)):
-        for name, x in found.items():
-            if not isinstance(x, NDArray) and x is not None:
-                raise BindError(f"{what}[{name!r}] is {type(x).__name__}; bind() takes NDArray", where="bind()")
-    shapes = {n: x.shape for n, x in (*arguments.items(), *states.items()) if n in (*arg_names, *aux_names)}
-    types = {n: x._data.dtype for n, x in (*arguments.items(), *states.items()) if n in (*arg_names, *aux_names)}
-    inference = infer([*symbol._entries], shapes, types)
-    missing = [n for n in (*arg_names, *aux_names) if n not in arguments and n not in states]
-    if missing:
-        needed = _read_in_inference(inference)
-        wanted = [n for n in missing if n in needed]
-        if wanted:
-            raise BindError(
-                f"{len(wanted)} of {len(arg_names) + len(aux_names)} arrays are missing",
-                where="bind()",
-                facts={n: _variable_shapes(inference)[n] for n in wanted},
-            )
-        found_shapes, found_types = _variable_shapes(inference), _variable_types(inference)
-        for n in missing:
-            (arguments if n in arg_names else states)[n] = NDArray(np.zeros(found_shapes[n], found_types[n]), ctx)
     gradients = _given("args_grad", args_grad, arg_names)
+    given = {n: x for n, x in zip([*arg_names, *aux_names], [*arguments, *states], strict=True) if x is not None}
+    types = {n: np.dtype(x.dtype) for n, x in given.items()}
+    inference = infer([*symbol._entries], {n: x.shape for n, x in given.items()}, types)
+    missing = [n for n in (*arg_names, *aux_names) if n not in given]
+    if missing:
+        specs = _variable_specs(inference)
+        needed = _read_in_inference(inference)
+        wanted = {n: specs[n].shape for n in missing if n in needed}
+        if wanted:
+            total = len(arg_names) + len(aux_names)
+            raise BindError(f"{len(wanted)} of {total} arrays are missing", where="bind()", facts=wanted)
+        # Labels, mostly: nothing depends on them outside training.
+        blank = {n: NDArray(np.zeros(*specs[n]), ctx) for n in missing}
+        arguments = [blank[n] if x is None else x for n, x in zip(arg_names, arguments, strict=True)]
+        states = [blank[n] if x is None else x for n, x in zip(aux_names, states, strict=True)]
     requests = _requests(grad_req, arg_names, inference)
-    requests = [r if gradients.get(n) is not None else "null" for n, r in zip(arg_names, requests, strict=True)]
-    for n, dx in gradients.items():
-        if dx is not None and n in arguments and dx.shape != arguments[n].shape:
-            raise BindError(
-                f"args_grad[{n!r}] has shape {dx.shape}, but the argument has {arguments[n].shape}", where="bind()"
-            )
-    return Executor(
-        symbol,
-        ctx,
-        [arguments[n] for n in arg_names],
-        [gradients.get(n) for n in arg_names],
-        requests,
-        [states[n] for n in aux_names],
-        inference,
-        options,
-    )
+    requests = [r if dx is not None else "null" for r, dx in zip(requests, gradients, strict=True)]
+    for name, x, dx in zip(arg_names, arguments, gradients, strict=True):
+        if dx is not None and x is not None and dx.shape != x.shape:
+            raise BindError(f"args_grad[{name!r}] has shape {dx.shape}, but the argument has {x.shape}", where="bind()")
+    return Executor(symbol, ctx, arguments, gradients, requests, states, inference, options)  # type: ignore[arg-type]
 
 
 def _read_in_inference(inference: Inference) -> set[str]:
@@ -740,11 +748,6 @@ def _read_in_inference(inference: Inference) -> set[str]:
         for what, v in zip(lowered.inputs, lowered.program.inputs, strict=True)
         if isinstance(what, int) and id(v) in needed
     }
-
-
-def _variable_types(inference: Inference) -> dict[str, Any]:
-    view = inference.view
-    return {n.name: inference.spec(view.offsets[k]).dtype for k, n in enumerate(view.nodes) if n.op is None}
 
 
 def simple_bind(
@@ -812,4 +815,3 @@ def _on_cpu(ctx: Context) -> Context:
     if ctx.device_type not in ("cpu", "cpu_pinned", "cpu_shared"):
         raise BindError(f"symgraph computes on the CPU; there is no engine for {ctx}: use mx.cpu()", where="bind()")
     return ctx if ctx is not None else cpu()
-
