@@ -97,7 +97,10 @@ def update(mx: Any, size: int) -> Callable[[], None]:
         w, g, s = (mx.sym.Variable(name) for name in ("w", "g", "n"))
         step = mx.sym.rmsprop_update(w, g, s, lr=0.01, gamma1=0.9, attr={"__renews__": "w"})
         executor = step.bind(
-            mx.cpu(), {"w": mx.nd.array(weight), "g": mx.nd.array(grad)}, grad_req="null", aux_states={"n": mx.nd.array(n)}
+            mx.cpu(),
+            {"w": mx.nd.array(weight), "g": mx.nd.array(grad)},
+            grad_req="null",
+            aux_states={"n": mx.nd.array(n)},
         )
         return lambda: executor.forward(is_train=True) and None
     weight, grad, n = mx.nd.array(weight), mx.nd.array(grad), mx.nd.array(n)

@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     ops.set_defaults(run=_ops)
     ops.add_argument("name", nargs="?")
 
-    inspect = commands.add_parser("inspect", help="show the graph in a -symbol.json file, or the arrays in a .params file")
+    inspect = commands.add_parser(
+        "inspect", help="show the graph in a -symbol.json file, or the arrays in a .params file"
+    )
     inspect.set_defaults(run=_inspect)
     inspect.add_argument("file")
     inspect.add_argument(

@@ -112,9 +112,7 @@ def training_symbol(settings: Settings) -> Any:
 
 def bound(step: Any, table: Table, settings: Settings) -> Any:
     """Bind a training step for batches of a table."""
-    return step.simple_bind(
-        mx.cpu(), data=(settings.batch, table.features.shape[1]), label=(settings.batch, 1)
-    )
+    return step.simple_bind(mx.cpu(), data=(settings.batch, table.features.shape[1]), label=(settings.batch, 1))
 
 
 def initialize(executor: Any, settings: Settings) -> None:

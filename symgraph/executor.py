@@ -25,9 +25,9 @@ from symgraph.graph.lower import Hyper, Lowered, Merge, lower, mergeable, renewa
 from symgraph.graph.node import Entry, Node
 from symgraph.graph.view import View
 from symgraph.ndarray import NDArray
+from symgraph.ndarray.random_state import next_seed
 from symgraph.op import Op
 from symgraph.program import Spec
-from symgraph.ndarray.random_state import next_seed
 
 if TYPE_CHECKING:
     from symgraph.symbol import Symbol
@@ -100,7 +100,7 @@ class Executor:
         ]
         self.bound(self.trains)
 
-    # -- what it is -----------------------------------------------------------------------------------------------------
+    # -- what it is ---------------------------------------------------------------------------------------------------
 
     @property
     def output_dict(self) -> dict[str, NDArray]:
@@ -153,7 +153,7 @@ class Executor:
                         "one array; give each its own"
                     )
 
-    # -- plans ----------------------------------------------------------------------------------------------------------
+    # -- plans --------------------------------------------------------------------------------------------------------
 
     def _plan(self, training: bool, gradients: bool) -> _Bound:
         key = (training, gradients, self._monitor is not None)
@@ -184,7 +184,7 @@ class Executor:
             for x, old in zip(arrays, saved, strict=True):
                 np.copyto(x, old)
 
-    # -- running --------------------------------------------------------------------------------------------------------
+    # -- running ------------------------------------------------------------------------------------------------------
 
     def forward(self, is_train: bool = False, **kwargs: Any) -> list[NDArray]:
         """Compute the outputs.
@@ -309,7 +309,7 @@ class Executor:
             )
         return arrays
 
-    # -- parameters -----------------------------------------------------------------------------------------------------
+    # -- parameters ---------------------------------------------------------------------------------------------------
 
     def copy_params_from(
         self,
@@ -440,7 +440,7 @@ class Executor:
             states.append(x if same else NDArray(np.zeros(shapes[name], x.dtype), self._ctx))
         return Executor(self._symbol, self._ctx, arguments, gradients, self._requests, states, inference, self._options)
 
-    # -- looking inside -------------------------------------------------------------------------------------------------
+    # -- looking inside -----------------------------------------------------------------------------------------------
 
     def set_monitor_callback(
         self, callback: Callable[[str, NDArray], object] | None, monitor_all: bool = False

@@ -22,7 +22,9 @@ def test_the_demonstration_learns_known_weights_and_resumes(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert "equal to going on here, bit for bit" in done.stdout
     assert (tmp_path / "demo-symbol.json").exists() and (tmp_path / "demo.params").exists()
-    rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line.strip()[:4] in ("true", "lear")}
+    rows = {
+        line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line.strip()[:4] in ("true", "lear")
+    }
     # RMSProp steps are about lr = 0.01 long, so that is how far from the truth it ends.
     np.testing.assert_allclose(np.float32(rows["learned"]), np.float32(rows["true"]), atol=0.05)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +129,9 @@ def explain(
         raise ArgumentError(f"explain() has no format {format!r}", facts={"formats": "text, json"})
     training = executor.trains if training is None else training
     bound = executor.bound(training)
-    explanation = of_plan(bound.plan, f"plan of {executor.symbol!r}, {'training' if training else 'inference'}, on numpy")
+    explanation = of_plan(
+        bound.plan, f"plan of {executor.symbol!r}, {'training' if training else 'inference'}, on numpy"
+    )
     if analyze:
         with executor.preserved():
             _measure(explanation, bound.plan)
@@ -224,9 +225,7 @@ class _Names:
         assert v.equation is not None
         places = self.plan.layout.places
         source = v.equation.inputs[0]
-        return source.kind == "constant" or (
-            id(source) in places and places[id(source)].buffer is places[id(v)].buffer
-        )
+        return source.kind == "constant" or (id(source) in places and places[id(source)].buffer is places[id(v)].buffer)
 
     def call(self, step: Step, equation: Any) -> str:
         """Return an equation as a NumPy call."""

@@ -115,7 +115,9 @@ def unary(
     }
     if backward is not None:
         members["backward"] = _unary_backward(backward)
-    return build(name, f"{doc}\n\nThe result has the shape and element type of `data`.", aliases, {"data": Tensor}, members)
+    return build(
+        name, f"{doc}\n\nThe result has the shape and element type of `data`.", aliases, {"data": Tensor}, members
+    )
 
 
 def _unary_backward(rule: Callable[..., Any]) -> Callable[..., Any]:
@@ -370,7 +372,10 @@ def reduction(
         result = merge(reduced(data, over, self.keepdims), output)
         known = iter(result or ())
         back = [n if (k in over and not self.keepdims) else next(known, None) for k, n in enumerate(data)]
-        return {"output": result, "data": tuple(n if k in over else m for k, (n, m) in enumerate(zip(data, back, strict=True)))}
+        return {
+            "output": result,
+            "data": tuple(n if k in over else m for k, (n, m) in enumerate(zip(data, back, strict=True))),
+        }
 
     def compute(self: Any, xp: Any, data: Any) -> Any:
         over = axes(self, data.ndim)
@@ -394,7 +399,9 @@ def reduction(
     samples.append(Sample([(2, 0, 3)], {"axis": 1 if empty else 2}, low=low, high=high))
     members: dict[str, Any] = {
         "data": arg("Input, of any shape."),
-        "axis": param("Axes to reduce over; None or an empty tuple: all. Negative ones count from the last.", default=None),
+        "axis": param(
+            "Axes to reduce over; None or an empty tuple: all. Negative ones count from the last.", default=None
+        ),
         "keepdims": param("Keep the reduced axes, with length 1.", default=False),
         "exclude": param("Reduce over all axes but the given ones instead.", default=False),
         "shapes": shapes,
@@ -407,7 +414,9 @@ def reduction(
         f"{doc}\n\nThe result has the shape of `data` without the reduced axes, (1,) if none are left, and its element "
         "type."
     )
-    return build(name, text, aliases, {"data": Tensor, "axis": Shape | None, "keepdims": bool, "exclude": bool}, members)
+    return build(
+        name, text, aliases, {"data": Tensor, "axis": Shape | None, "keepdims": bool, "exclude": bool}, members
+    )
 
 
 def _reduction_backward(rule: Callable[..., Any], axes: Callable[..., tuple[int, ...]]) -> Callable[..., Any]:

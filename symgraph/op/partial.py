@@ -13,7 +13,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from symgraph.errors import ShapeError
 from symgraph.op.schema import PartialShape
 
-__all__ = ["axes_of", "axis_of", "broadcast", "broadcast_operand", "is_known", "merge", "reduced", "same_shape", "size_of"]
+__all__ = [
+    "axes_of",
+    "axis_of",
+    "broadcast",
+    "broadcast_operand",
+    "is_known",
+    "merge",
+    "reduced",
+    "same_shape",
+    "size_of",
+]
 
 
 def is_known(shape: PartialShape | None) -> bool:

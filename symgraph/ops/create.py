@@ -6,7 +6,7 @@ A length of 0 in `shape` stands, as in MXNet, for one that the readers of the ar
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
@@ -78,7 +78,9 @@ class Ones(_Shaped):
 class Full(_Shaped):
     """The same number everywhere."""
 
-    shape: Shape | None = param("Shape of the result; 0 stands for a length that its readers decide.", default=None, ge=0)
+    shape: Shape | None = param(
+        "Shape of the result; 0 stands for a length that its readers decide.", default=None, ge=0
+    )
     ctx: str = _CTX
     dtype: DTypeName = _ANY_DTYPE
     value: Double = param("The number; cut off towards zero if the result holds integers.")
@@ -220,7 +222,7 @@ class Eye(Op):
         return xp.astype(xp.equal(xp.expand_dims(rows + self.k, 1), columns), self.dtype)
 
 
-# -- random numbers ----------------------------------------------------------------------------------------------------------
+# -- random numbers ---------------------------------------------------------------------------------------------------
 
 
 class _Random(_Shaped):
@@ -416,7 +418,9 @@ class ArangeLike(Op):
     step: Double = param("Distance of two numbers.", default=1.0)
     repeat: int = param("How often each number stands in a row.", default=1, ge=1)
     ctx: str = _CTX
-    axis: int | None = param("Axis whose length is taken; None: as many numbers as elements, in their shape.", default=None)
+    axis: int | None = param(
+        "Axis whose length is taken; None: as many numbers as elements, in their shape.", default=None
+    )
 
     samples = (
         Sample([(2, 3)]),

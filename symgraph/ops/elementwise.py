@@ -13,10 +13,10 @@ import numpy as np
 
 from symgraph.errors import ArgumentError, DTypeError, ShapeError
 from symgraph.op import Double, DTypeName, NumberDType, Op, Sample, Shape, Tensor, Tensors, arg, args, op, param
-from symgraph.op.families import binary, broadcasting, scalar, typed_number, unary
+from symgraph.op.families import Domain, binary, broadcasting, scalar, typed_number, unary
 from symgraph.op.partial import axis_of, merge, same_shape
 
-# -- functions of one array --------------------------------------------------------------------------------------------
+# -- functions of one array -------------------------------------------------------------------------------------------
 
 
 def _round(xp: Any, x: Any) -> Any:
@@ -167,7 +167,8 @@ unary("softsign", "Softsign, ``data / (1 + abs(data))``.", _softsign, backward=_
       low=-4, high=4, whole=(-3, 4))
 unary("logical_not", "One where ``data`` is zero, zero elsewhere.",
       lambda xp, x: _test(xp, xp.logical_not(x), x), domain="any", low=-2, high=2, whole=(-1, 2))
-unary("_copy", "The input itself.", lambda xp, x: x, aliases=["identity"], domain="any", low=-2, high=2, whole=(-3, 4))
+unary("_copy", "The input itself.", lambda xp, x: x,
+      aliases=["identity"], domain="any", low=-2, high=2, whole=(-3, 4))
 unary("BlockGrad", "The input itself, as a constant to differentiation: its gradient is zero.",
       lambda xp, x: xp.stop_gradient(x), aliases=["_sparse_stop_gradient", "stop_gradient"],
       domain="any", low=-2, high=2, whole=(-3, 4), smooth=False)
@@ -217,7 +218,11 @@ class HardSigmoid(Op):
     alpha: float = param("Slope of the middle part.", default=0.2)
     beta: float = param("Value at zero.", default=0.5)
 
-    samples = (Sample([(3, 4)], low=-4, high=4), Sample([(2, 0, 3)]), Sample([(5,)], {"alpha": 0.1, "beta": 0.7}, low=-4, high=4))
+    samples = (
+        Sample([(3, 4)], low=-4, high=4),
+        Sample([(2, 0, 3)]),
+        Sample([(5,)], {"alpha": 0.1, "beta": 0.7}, low=-4, high=4),
+    )
 
     def shapes(self, **known):
         """Input and output are alike."""
@@ -273,7 +278,7 @@ class SmoothL1(Op):
         return dy * xp.where(self._inside(xp, data), data * self.scalar**2, xp.sign(data))
 
 
-# -- functions of two arrays, and of an array and a number --------------------------------------------------------------
+# -- functions of two arrays, and of an array and a number ------------------------------------------------------------
 
 
 def _divide(xp: Any, x: Any, y: Any) -> Any:
@@ -309,16 +314,18 @@ def _compare(name: str) -> Any:
 
 # A row: stem of the names in MXNet's three spellings, the function, its domain, and the sentence of its documentation.
 # fmt: off
-_ARITHMETIC = [
-    ("add",     lambda xp, x, y: xp.add(x, y),      "number", "Sum, ``{} + {}``."),
-    ("sub",     lambda xp, x, y: xp.subtract(x, y), "number", "Difference, ``{} - {}``."),
-    ("mul",     lambda xp, x, y: xp.multiply(x, y), "number", "Product, ``{} * {}``."),
-    ("div",     _divide,                            "number", "Quotient, ``{} / {}``; of integers, cut off towards zero."),
-    ("mod",     _modulo,                            "number", "Remainder of ``{} / {}``, with the divisor's sign; 0 if the divisor is 0."),
-    ("power",   _power,                             "number", "Power, ``{} ** {}``."),
-    ("maximum", lambda xp, x, y: xp.maximum(x, y),  "number", "The greater of ``{}`` and ``{}``; the gradient of equal ones goes to the first."),
-    ("minimum", lambda xp, x, y: xp.minimum(x, y),  "number", "The lesser of ``{}`` and ``{}``; the gradient of equal ones goes to the first."),
-    ("hypot",   lambda xp, x, y: xp.hypot(x, y),    "float",  "Hypotenuse, ``sqrt({} ** 2 + {} ** 2)``."),
+_ARITHMETIC: list[tuple[str, Any, Domain, str]] = [
+    ("add", lambda xp, x, y: xp.add(x, y), "number", "Sum, ``{} + {}``."),
+    ("sub", lambda xp, x, y: xp.subtract(x, y), "number", "Difference, ``{} - {}``."),
+    ("mul", lambda xp, x, y: xp.multiply(x, y), "number", "Product, ``{} * {}``."),
+    ("div", _divide, "number", "Quotient, ``{} / {}``; of integers, cut off towards zero."),
+    ("mod", _modulo, "number", "Remainder of ``{} / {}``, with the divisor's sign; 0 if the divisor is 0."),
+    ("power", _power, "number", "Power, ``{} ** {}``."),
+    ("maximum", lambda xp, x, y: xp.maximum(x, y), "number",
+     "The greater of ``{}`` and ``{}``; the gradient of equal ones goes to the first."),
+    ("minimum", lambda xp, x, y: xp.minimum(x, y), "number",
+     "The lesser of ``{}`` and ``{}``; the gradient of equal ones goes to the first."),
+    ("hypot", lambda xp, x, y: xp.hypot(x, y), "float", "Hypotenuse, ``sqrt({} ** 2 + {} ** 2)``."),
 ]
 _COMPARISONS = [
     ("equal",         _compare("equal"),         "``{} == {}``"),
@@ -631,7 +638,7 @@ class Where(Op):
         return xp.where(condition, x, y)
 
 
-# -- repetition to a larger shape -----------------------------------------------------------------------------------------
+# -- repetition to a larger shape -------------------------------------------------------------------------------------
 
 
 @op("broadcast_to")

@@ -26,7 +26,7 @@ def _within(xp: Any, indices: Any, n: int, mode: str) -> Any:
     return xp.remainder(indices, n) if mode == "wrap" else xp.clip(indices, 0, n - 1)
 
 
-# -- choosing by indices ---------------------------------------------------------------------------------------------------
+# -- choosing by indices ----------------------------------------------------------------------------------------------
 
 
 @op("take", aliases=["_npi_take"])
@@ -131,7 +131,7 @@ class Pick(Op):
         Sample([(3, 4), (3,)], integers={"index": 4}),
         Sample([(3, 4), (4,)], {"axis": 0}, integers={"index": 3}),
         Sample([(2, 3, 4), (2, 4)], {"axis": 1, "keepdims": True}, integers={"index": 3}),
-        Sample([(3, 4), (3,)], {"axis": 1}, integers={"index": 9}, dtypes={"index": "int32"}),
+        Sample([(3, 4), (3, 1)], {"axis": 1}, integers={"index": 9}, dtypes={"index": "int32"}),
         Sample([(3, 4), (3,)], {"mode": "wrap"}, integers={"index": 9}),
     )
 
@@ -321,7 +321,7 @@ class ScatterND(Op):
         return xp.scatter_nd_add(points, data, self.shape)
 
 
-# -- order of value ---------------------------------------------------------------------------------------------------------
+# -- order of value ---------------------------------------------------------------------------------------------------
 
 
 def _order(xp: Any, x: Any, axis: int, ascending: bool) -> Any:
@@ -437,11 +437,15 @@ class TopK(_Ordered):
     is_ascend: bool = param("The least elements, least first; else the greatest, greatest first.", default=False)
     dtype: IndexDType = param("Element type of the indices.", default="float32")
 
-    samples = tuple(
-        Sample([(3, 5)], {"k": k, "ret_typ": what, "is_ascend": up, "axis": axis})
-        for what in ("value", "indices", "mask", "both")
-        for k, up, axis in ((2, False, -1), (3, True, 0), (3, False, None))
-    ) + (Sample([(3, 4)], {"k": 0, "ret_typ": "value"}), Sample([(3, 4)], {"k": 2, "dtype": "int32"}))
+    samples = (
+        *(
+            Sample([(3, 5)], {"k": k, "ret_typ": what, "is_ascend": up, "axis": axis})
+            for what in ("value", "indices", "mask", "both")
+            for k, up, axis in ((2, False, -1), (3, True, 0), (3, False, None))
+        ),
+        Sample([(3, 4)], {"k": 0, "ret_typ": "value"}),
+        Sample([(3, 4)], {"k": 2, "dtype": "int32"}),
+    )
 
     def output_names(self):
         """Values come with their indices."""
@@ -491,7 +495,7 @@ class TopK(_Ordered):
         return values, xp.astype(order, self.dtype if self.ret_typ == "both" else "int32")
 
 
-# -- sequences of several lengths ---------------------------------------------------------------------------------------------
+# -- sequences of several lengths -------------------------------------------------------------------------------------
 
 
 def _uses_lengths(self: Any) -> bool:
@@ -510,7 +514,7 @@ class _Sequences(Op):
     def _lengths_rule(self, data, sequence_length):
         if not self.use_sequence_length:
             return {}
-        time, batch = self._axes(data)
+        _, batch = self._axes(data)
         lengths = merge((data[batch],), sequence_length)
         found = list(data)
         found[batch] = lengths[0]

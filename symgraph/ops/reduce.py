@@ -88,6 +88,8 @@ class Norm(Op):
 class _ArgExtreme(Op):
     """Index of an extreme element along an axis."""
 
+    axis: int | None
+    keepdims: bool
     name = ""
 
     def shapes(self, data=None):

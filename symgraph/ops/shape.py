@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from symgraph.errors import ArgumentError, ShapeError
 from symgraph.op import Bounds, Double, Op, PartialShape, Sample, Shape, Tensor, Tensors, arg, args, op, param
 from symgraph.op.partial import axes_of, axis_of, is_known, merge, same_shape, size_of
 
-# -- another shape, the same order ----------------------------------------------------------------------------------------
+# -- another shape, the same order ------------------------------------------------------------------------------------
 
 
 def reshaped(shape: PartialShape, codes: Sequence[int], reverse: bool = False) -> PartialShape:
@@ -194,7 +195,7 @@ class ExpandDims(Op):
 
     axis: int = param("Where the new axis stands in the result; a negative one counts from the last.")
 
-    samples = tuple(Sample([(2, 3)], {"axis": a}) for a in (0, 1, 2, -1, -3)) + (Sample([(0, 3)], {"axis": 1}),)
+    samples = (*(Sample([(2, 3)], {"axis": a}) for a in (0, 1, 2, -1, -3)), Sample([(0, 3)], {"axis": 1}))
 
     def shapes(self, data=None, output=None):
         """The result has one axis more."""
@@ -330,7 +331,7 @@ class SizeArray(Op):
         return xp.asarray(np.asarray([data.size], "int64"))
 
 
-# -- another order ---------------------------------------------------------------------------------------------------------
+# -- another order ----------------------------------------------------------------------------------------------------
 
 
 @op("transpose")
@@ -476,7 +477,7 @@ class SpaceToDepth(Op):
         return xp.reshape(xp.permute_dims(parts, (0, 3, 5, 1, 2, 4)), (n, c * b * b, h // b, w // b))
 
 
-# -- cutting -----------------------------------------------------------------------------------------------------------------
+# -- cutting ----------------------------------------------------------------------------------------------------------
 
 
 @op("slice", aliases=["_npi_slice", "_npx_slice", "_sparse_slice", "crop"])
@@ -614,7 +615,9 @@ class SliceLike(Op):
 class Crop(Op):
     """Cut a window out of images: (N, C, H, W) to (N, C, h, w)."""
 
-    data: Tensors = args("Images, (N, C, H, W); then, if `num_args` is 2, images whose height and width are taken.", count="num_args")
+    data: Tensors = args(
+        "Images, (N, C, H, W); then, if `num_args` is 2, images whose height and width are taken.", count="num_args"
+    )
 
     num_args: int = param("1, the size being `h_w`; or 2, the size being that of the second input.", ge=1, le=2)
     offset: Shape = param("First row and column of the window.", default=(0, 0), ge=0)
@@ -682,7 +685,7 @@ class _Split(Op):
         """Return the parts."""
         axis = axis_of(self.axis, data.ndim)
         stops = [0, *self._stops(data.shape[axis])]
-        parts = [xp.slice_axis(data, axis, start, stop) for start, stop in zip(stops, stops[1:], strict=False)]
+        parts = [xp.slice_axis(data, axis, start, stop) for start, stop in pairwise(stops)]
         return tuple(xp.reshape(p, self._squeezed(p.shape, axis)) for p in parts)
 
 
@@ -791,7 +794,7 @@ class Diag(Op):
         return xp.slice_axis(flat, -1, start, start + (length - 1) * (columns + 1) + 1, columns + 1)
 
 
-# -- joining, repeating, padding -----------------------------------------------------------------------------------------------
+# -- joining, repeating, padding --------------------------------------------------------------------------------------
 
 
 @op("Concat", aliases=["_sparse_concat", "concat"])
@@ -940,9 +943,7 @@ class Repeat(Op):
             size = size_of(data)
             return {"output": (None if size is None else size * self.repeats,)}
         axis = axis_of(self.axis, len(data))
-        return {
-            "output": tuple(n * self.repeats if k == axis and n is not None else n for k, n in enumerate(data))
-        }
+        return {"output": tuple(n * self.repeats if k == axis and n is not None else n for k, n in enumerate(data))}
 
     def compute(self, xp, data):
         """Return the repeated array."""
@@ -968,7 +969,10 @@ class Pad(Op):
     samples = tuple(
         Sample([shape], {"mode": mode, "pad_width": width, "constant_value": 0.5})
         for mode in ("constant", "edge", "reflect")
-        for shape, width in (((1, 2, 3, 4), (0, 0, 0, 0, 1, 2, 2, 1)), ((1, 2, 2, 3, 2), (0, 0, 0, 0, 1, 0, 1, 1, 0, 1)))
+        for shape, width in (
+            ((1, 2, 3, 4), (0, 0, 0, 0, 1, 2, 2, 1)),
+            ((1, 2, 2, 3, 2), (0, 0, 0, 0, 1, 0, 1, 1, 0, 1)),
+        )
     )
 
     def _widths(self, shape):
@@ -988,8 +992,10 @@ class Pad(Op):
         if data is None and output is None:
             return {}
         pairs = self._widths(data if data is not None else (None,) * len(output))
-        known = None if data is None else tuple(
-            None if n is None else n + low + high for n, (low, high) in zip(data, pairs, strict=True)
+        known = (
+            None
+            if data is None
+            else tuple(None if n is None else n + low + high for n, (low, high) in zip(data, pairs, strict=True))
         )
         result = merge(known, output)
         back = tuple(None if n is None else n - low - high for n, (low, high) in zip(result, pairs, strict=True))

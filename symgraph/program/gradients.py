@@ -176,9 +176,8 @@ RULES: dict[str, Sequence[Rule]] = {
     "digamma":    (lambda xp, dy, y, x: dy * _trigamma(xp, x),),
     "astype":     (lambda xp, dy, y, x, dtype: _cast(xp, dy, x),),
     # piecewise constant: zero gradient
-    **{name: (None,) for name in "sign floor ceil trunc rint isnan isinf isfinite logical_not".split()},
-    **{name: (None, None) for name in "floor_divide equal not_equal less less_equal greater greater_equal logical_and logical_or "
-                                      "logical_xor".split()},
+    **dict.fromkeys("sign floor ceil trunc rint isnan isinf isfinite logical_not".split(), (None,)),
+    **dict.fromkeys("floor_divide equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor".split(), (None, None)),
     "stop_gradient": (None,),
     # two and three operands, element by element
     "add":        (lambda xp, dy, y, a, b: dy, lambda xp, dy, y, a, b: dy),

@@ -43,6 +43,30 @@ def _axes(axis: Axis, rank: int) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def _unary(name: str) -> Callable[[Namespace, Any], Any]:
+    def function(self: Namespace, x: Any) -> Any:
+        return self._map(name, x)
+
+    function.__name__, function.__doc__ = name, PRIMITIVES[name].doc
+    return function
+
+
+def _rounding(name: str) -> Callable[[Namespace, Any], Any]:
+    def function(self: Namespace, x: Any) -> Any:
+        return self._map(name, x) if x.dtype.kind == "f" else x  # whole numbers stay as they are
+
+    function.__name__, function.__doc__ = name, PRIMITIVES[name].doc
+    return function
+
+
+def _binary(name: str) -> Callable[[Namespace, Any, Any], Any]:
+    def function(self: Namespace, x: Any, y: Any) -> Any:
+        return self._map(name, *self._pair(x, y))
+
+    function.__name__, function.__doc__ = name, PRIMITIVES[name].doc
+    return function
+
+
 class Namespace:
     """Functions on arrays, each a primitive or made of primitives.
 
@@ -68,7 +92,7 @@ class Namespace:
         """Return the gradient of ``sum(heads * function(xp, *inputs))`` by each input."""
         raise TypeError(f"{type(self).__name__} cannot differentiate")
 
-    # -- conversion -----------------------------------------------------------------------------------------------------
+    # -- conversion ---------------------------------------------------------------------------------------------------
 
     def asarray(self, value: Any, dtype: Any = None) -> Any:
         """Return an array of this namespace from an array or a number; with `dtype`, converted to it."""
@@ -114,7 +138,65 @@ class Namespace:
         """Return `x` as a constant to differentiation."""
         return self.apply(PRIMITIVES["stop_gradient"], (x,), {})
 
-    # -- element by element ---------------------------------------------------------------------------------------------
+    # -- element by element -------------------------------------------------------------------------------------------
+
+    negative = _unary("negative")
+    abs = _unary("abs")
+    sign = _unary("sign")
+    square = _unary("square")
+    exp = _unary("exp")
+    expm1 = _unary("expm1")
+    log = _unary("log")
+    log1p = _unary("log1p")
+    log2 = _unary("log2")
+    log10 = _unary("log10")
+    sqrt = _unary("sqrt")
+    cbrt = _unary("cbrt")
+    reciprocal = _unary("reciprocal")
+    sin = _unary("sin")
+    cos = _unary("cos")
+    tan = _unary("tan")
+    asin = _unary("asin")
+    acos = _unary("acos")
+    atan = _unary("atan")
+    sinh = _unary("sinh")
+    cosh = _unary("cosh")
+    tanh = _unary("tanh")
+    asinh = _unary("asinh")
+    acosh = _unary("acosh")
+    atanh = _unary("atanh")
+    erf = _unary("erf")
+    erfinv = _unary("erfinv")
+    lgamma = _unary("lgamma")
+    digamma = _unary("digamma")
+    isnan = _unary("isnan")
+    isinf = _unary("isinf")
+    isfinite = _unary("isfinite")
+    logical_not = _unary("logical_not")
+    floor = _rounding("floor")
+    ceil = _rounding("ceil")
+    trunc = _rounding("trunc")
+    rint = _rounding("rint")
+    add = _binary("add")
+    subtract = _binary("subtract")
+    multiply = _binary("multiply")
+    divide = _binary("divide")
+    floor_divide = _binary("floor_divide")
+    remainder = _binary("remainder")
+    power = _binary("power")
+    maximum = _binary("maximum")
+    minimum = _binary("minimum")
+    atan2 = _binary("atan2")
+    hypot = _binary("hypot")
+    equal = _binary("equal")
+    not_equal = _binary("not_equal")
+    less = _binary("less")
+    less_equal = _binary("less_equal")
+    greater = _binary("greater")
+    greater_equal = _binary("greater_equal")
+    logical_and = _binary("logical_and")
+    logical_or = _binary("logical_or")
+    logical_xor = _binary("logical_xor")
 
     def where(self, condition: Any, x: Any, y: Any) -> Any:
         """Choose elements of `x` where `condition` is true (any dtype: not zero), of `y` elsewhere."""
@@ -136,7 +218,7 @@ class Namespace:
         """``max(x, 0)``."""
         return self.maximum(x, 0)
 
-    # -- reductions -----------------------------------------------------------------------------------------------------
+    # -- reductions ---------------------------------------------------------------------------------------------------
 
     def _reduce(self, name: str, x: Any, axis: Axis, keepdims: bool) -> Any:
         axes = _axes(axis, x.ndim)
@@ -198,7 +280,7 @@ class Namespace:
         shifted = x - self.stop_gradient(self.max(x, axis, keepdims=True))
         return shifted - self.log(self.sum(self.exp(shifted), axis, keepdims=True))
 
-    # -- rearranging ----------------------------------------------------------------------------------------------------
+    # -- rearranging --------------------------------------------------------------------------------------------------
 
     def reshape(self, x: Any, shape: Sequence[int]) -> Any:
         """Return the same elements in another shape; one -1 stands for what is left."""
@@ -288,7 +370,7 @@ class Namespace:
         """Join along a new axis."""
         return self.concat([self.expand_dims(x, axis) for x in xs], normalize_axis(axis, xs[0].ndim + 1))
 
-    # -- indexing -------------------------------------------------------------------------------------------------------
+    # -- indexing -----------------------------------------------------------------------------------------------------
 
     def take(self, x: Any, indices: Any, axis: int = 0, mode: str = "clip") -> Any:
         """Choose slices along an axis by integer indices; those out of range are clipped or wrapped."""
@@ -326,7 +408,7 @@ class Namespace:
     def _index(self, indices: Any) -> Any:
         return indices if indices.dtype.kind in "iu" else self.astype(indices, "int64")
 
-    # -- linear algebra, convolution, pooling -----------------------------------------------------------------------------
+    # -- linear algebra, convolution, pooling -------------------------------------------------------------------------
 
     def matmul(self, x: Any, y: Any) -> Any:
         """Multiply matrices in the last two axes; the others broadcast."""
@@ -365,7 +447,7 @@ class Namespace:
         params = {"kernel": tuple(kernel), "stride": tuple(stride), "pad": tuple(map(tuple, pad))}
         return self.apply(PRIMITIVES["sum_pool"], (x,), params)
 
-    # -- making -----------------------------------------------------------------------------------------------------------
+    # -- making -------------------------------------------------------------------------------------------------------
 
     def full(self, shape: Sequence[int], value: Any, dtype: Any = None) -> Any:
         """Return an array with the same number everywhere."""
@@ -396,38 +478,3 @@ class Namespace:
         """Return `n` numbers from `start` by `step`."""
         params = {"n": int(n), "start": start, "step": step, "dtype": np.dtype(dtype).name}
         return self.apply(PRIMITIVES["arange"], (), params)
-
-
-def _unary(name: str) -> Callable[..., Any]:
-    doc = PRIMITIVES[name].doc
-
-    def function(self: Namespace, x: Any) -> Any:
-        return self._map(name, x)
-
-    function.__name__, function.__doc__ = name, doc
-    return function
-
-
-def _binary(name: str) -> Callable[..., Any]:
-    doc = PRIMITIVES[name].doc
-
-    def function(self: Namespace, x: Any, y: Any) -> Any:
-        x, y = self._pair(x, y)
-        return self._map(name, x, y)
-
-    function.__name__, function.__doc__ = name, doc
-    return function
-
-
-UNARY = (
-    "negative abs sign square floor ceil trunc rint exp expm1 log log1p log2 log10 sqrt cbrt reciprocal sin cos tan "
-    "asin acos atan sinh cosh tanh asinh acosh atanh erf erfinv lgamma digamma isnan isinf isfinite logical_not"
-).split()
-BINARY = (
-    "add subtract multiply divide floor_divide remainder power maximum minimum atan2 hypot equal not_equal less less_equal greater "
-    "greater_equal logical_and logical_or logical_xor"
-).split()
-for _name in UNARY:
-    setattr(Namespace, _name, _unary(_name))
-for _name in BINARY:
-    setattr(Namespace, _name, _binary(_name))

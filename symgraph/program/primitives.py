@@ -111,6 +111,12 @@ def _same(x: Spec) -> Spec:
     return x
 
 
+def _number(x: Spec) -> Spec:
+    if x.dtype.kind == "b":
+        raise DTypeError("needs numbers, got truth values")
+    return x
+
+
 def _float(x: Spec) -> Spec:
     if x.dtype.kind != "f":
         raise DTypeError(f"needs floating point numbers, got {x.dtype}")
@@ -127,6 +133,10 @@ def _pair(x: Spec, y: Spec) -> Spec:
     return Spec(broadcast_shapes(x.shape, y.shape), x.dtype)
 
 
+def _number_pair(x: Spec, y: Spec) -> Spec:
+    return _pair(_number(x), y)
+
+
 def _float_pair(x: Spec, y: Spec) -> Spec:
     return _float(_pair(x, y))
 
@@ -136,14 +146,13 @@ def _compare(x: Spec, y: Spec) -> Spec:
 
 
 _MAPS: list[tuple[Rule, str]] = [
-    (_same, "negative abs sign square floor ceil trunc rint"),
-    (
-        _float,
-        "exp expm1 log log1p log2 log10 sqrt cbrt reciprocal sin cos tan asin acos atan sinh cosh tanh asinh acosh "
-        "atanh erf erfinv lgamma digamma",
-    ),
+    (_same, "abs"),
+    (_number, "negative sign square"),
+    (_float, "floor ceil trunc rint exp expm1 log log1p log2 log10 sqrt cbrt reciprocal sin cos tan asin acos atan"),
+    (_float, "sinh cosh tanh asinh acosh atanh erf erfinv lgamma digamma"),
     (_test, "isnan isinf isfinite logical_not"),
-    (_pair, "add subtract multiply floor_divide remainder power maximum minimum"),
+    (_pair, "add multiply maximum minimum"),
+    (_number_pair, "subtract floor_divide remainder power"),
     (_float_pair, "divide atan2 hypot"),
     (_compare, "equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor"),
 ]
@@ -261,6 +270,8 @@ def _embed(x: Spec, shape: tuple[int, ...], parts: tuple[tuple[int | None, int |
 
 @primitive("pad", "Enlarged by `widths` (before, after) along each axis, filled with `value`.")
 def _pad(x: Spec, widths: Pads, value: float) -> Spec:
+    if any(width < 0 for pair in widths for width in pair):
+        raise ShapeError(f"cannot pad {x.shape} by the negative widths {widths}")
     return Spec(tuple(n + low + high for n, (low, high) in zip(x.shape, widths, strict=True)), x.dtype)
 
 
@@ -324,7 +335,7 @@ def _scatter_nd_add(indices: Spec, updates: Spec, shape: tuple[int, ...]) -> Spe
     return Spec(shape, updates.dtype)
 
 
-# -- linear algebra, convolution, pooling -------------------------------------------------------------------------------
+# -- linear algebra, convolution, pooling -----------------------------------------------------------------------------
 
 
 @primitive("matmul", "Matrix product of the last two axes; the others broadcast.")
@@ -399,7 +410,7 @@ def _sum_pool_grad(dy: Spec, shape: tuple[int, ...], kernel: Any, stride: Any, p
     return Spec(shape, dy.dtype)
 
 
-# -- making -------------------------------------------------------------------------------------------------------------
+# -- making -----------------------------------------------------------------------------------------------------------
 
 
 @primitive("arange", "`n` numbers from `start` by `step`.")

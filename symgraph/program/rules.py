@@ -11,6 +11,7 @@ parameters (`params`, outermost first).
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,8 @@ def uniform_number(value: Value) -> float | None:
     if value.kind != "constant" or value.size == 0 or value.dtype.kind not in "fiu":
         return None
     first = value.data.flat[0]
-    return float(first) if value.size == 1 or bool((value.data == first).all()) else None
+    uniform = value.size == 1 or bool(((value.data == first) & (np.signbit(value.data) == np.signbit(first))).all())
+    return float(first) if uniform else None
 
 
 def match(pattern: Value, value: Value, bound: dict[int, Value], params: list[dict[str, Any]]) -> bool:
@@ -84,7 +86,8 @@ def match(pattern: Value, value: Value, bound: dict[int, Value], params: list[di
         known = bound.setdefault(id(pattern), value)
         return known is value
     if pattern.kind == "constant":
-        return uniform_number(value) == float(pattern.data)
+        number, wanted = uniform_number(value), float(pattern.data)
+        return number == wanted and math.copysign(1.0, wanted) == math.copysign(1.0, number)  # 0 is not -0
     there, here = pattern.equation, value.equation
     if there is None or here is None or here.primitive is not there.primitive:
         return False
@@ -97,6 +100,10 @@ def _compose(xp: Any, x: Any, params: list[dict[str, Any]]) -> Any:
     return xp.permute_dims(x, tuple(inner[a] for a in outer))
 
 
+def _square(xp: Any, x: Any) -> Any:
+    return x if x.dtype == np.dtype(bool) else xp.square(x)  # truth values have no square
+
+
 RULES: list[Rule] = [
     Rule("x * 1 is x", lambda xp, x: x * 1.0, lambda xp, x: x),
     Rule("1 * x is x", lambda xp, x: 1.0 * x, lambda xp, x: x),
@@ -107,7 +114,7 @@ RULES: list[Rule] = [
     Rule("|(|x|)| is |x|", lambda xp, x: xp.abs(xp.abs(x)), lambda xp, x: xp.abs(x)),
     Rule("x + (-y) is x - y", lambda xp, x, y: x + (-y), lambda xp, x, y: x - y, [(2, 3)] * 2),
     Rule("x - (-y) is x + y", lambda xp, x, y: x - (-y), lambda xp, x, y: x + y, [(2, 3)] * 2),
-    Rule("x * x is square(x)", lambda xp, x: x * x, lambda xp, x: xp.square(x)),
+    Rule("x * x is square(x)", lambda xp, x: x * x, _square),
     Rule("max(max(x, 0), 0) is max(x, 0)", lambda xp, x: xp.relu(xp.relu(x)), lambda xp, x: xp.relu(x)),
     Rule("stop_gradient(x) computes x", lambda xp, x: xp.stop_gradient(x), lambda xp, x: x),
     Rule(

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from symgraph.backends.numpy.eager import xp
+from symgraph.errors import SymgraphError
 from symgraph.op import Input, Op, PartialShape
 from symgraph.program import RecordingRandom
 from symgraph.testing.running import (
@@ -73,7 +74,7 @@ def _fail(where: Any, what: str, **facts: Any) -> NoReturn:
     raise AssertionError("\n".join(lines))
 
 
-# -- documentation ------------------------------------------------------------------------------------------------------
+# -- documentation ----------------------------------------------------------------------------------------------------
 
 #: How an input's documentation says its shape: in words, or as a tuple.
 _SHAPE_WORDS = re.compile(r"shape|ax[ei]s|length|element|copy|for each|\([^)]*[,)]", re.IGNORECASE)
@@ -94,7 +95,7 @@ def check_documentation(cls: type[Op]) -> None:
         _fail(name, "it has no samples: add some, so that it is tested")
 
 
-# -- shapes and dtypes ----------------------------------------------------------------------------------------------------
+# -- shapes and dtypes ------------------------------------------------------------------------------------------------
 
 
 def _specs(arrays: Mapping[str, Any]) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -153,8 +154,13 @@ def check_partial_shapes(use: Use) -> None:
             for name, shape in _call(cls.shapes, op, known).items():
                 if name not in shapes:
                     _fail(use, f"shapes concludes something of {name!r}, which is none of {', '.join(shapes)}")
-                if shape is not None and not _agrees(tuple(shape), shapes[name]):
-                    _fail(use, f"shapes concludes {shape} for {name!r}, which is {shapes[name]}", known=known)
+                if shape is None or _agrees(tuple(shape), shapes[name]):
+                    continue
+                # Where several shapes fit, an input after the first may be given one: a label, made as a variable.
+                choice = _call(cls.shapes, op, {**shapes, name: None}).get(name) if name != next(iter(inputs)) else None
+                if choice and _agrees(tuple(shape), choice) and _possible(op, inputs, name, tuple(choice)):
+                    continue
+                _fail(use, f"shapes concludes {shape} for {name!r}, which is {shapes[name]}", known=known)
     if cls.dtypes is not None:
         for count in range(len(dtypes) + 1):
             for some in itertools.islice(itertools.combinations(dtypes, count), 16):
@@ -165,6 +171,17 @@ def check_partial_shapes(use: Use) -> None:
                         _fail(use, f"dtypes concludes {dtype} for {name!r}, which is {dtypes[name]}", known=given)
 
 
+def _possible(op: Op, inputs: Arrays, name: str, shape: PartialShape) -> bool:
+    """Tell whether an input may have another shape, all others being as they are."""
+    if name not in inputs or None in shape:
+        return False
+    try:
+        infer(op, {n: x.shape for n, x in inputs.items()} | {name: shape}, {n: x.dtype for n, x in inputs.items()})
+    except SymgraphError:
+        return False
+    return True
+
+
 def _knowledge(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[dict[str, PartialShape | None]]:
     for name, shape in shapes.items():
         for part in _erased(shape):
@@ -173,7 +190,7 @@ def _knowledge(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[dict[str, Part
             yield {n: part if n == name else (None,) * len(s) for n, s in shapes.items()}
 
 
-# -- gradients -------------------------------------------------------------------------------------------------------------
+# -- gradients --------------------------------------------------------------------------------------------------------
 
 
 def _direction(use: Use, arrays: Arrays) -> Arrays:
@@ -280,7 +297,7 @@ def check_gradient_of_gradient(use: Use) -> None:
     _compare(use, evaluate, at, twice, grads, "the gradient of the gradient")
 
 
-# -- two ways to run --------------------------------------------------------------------------------------------------------
+# -- two ways to run --------------------------------------------------------------------------------------------------
 
 
 def check_eager(use: Use) -> None:
@@ -302,6 +319,8 @@ def check_eager(use: Use) -> None:
         _fail(use, f"compute gives {len(results)} arrays on arrays, but {len(programmed)} when traced")
     for name, eager, traced in zip(names, results, programmed, strict=True):
         if (eager.shape, eager.dtype) != (traced.shape, traced.dtype):
-            _fail(use, f"{name!r} is {eager.dtype}{eager.shape} on arrays, but {traced.dtype}{traced.shape} when traced")
+            _fail(
+                use, f"{name!r} is {eager.dtype}{eager.shape} on arrays, but {traced.dtype}{traced.shape} when traced"
+            )
         if eager.tobytes() != traced.tobytes():
             _fail(use, f"{name!r} differs between compute on arrays and its program", eager=eager, program=traced)

@@ -20,7 +20,19 @@ from symgraph.op import Op, PartialShape, Sample
 from symgraph.op.backward import Backward, backward_of
 from symgraph.program import Spec
 
-__all__ = ["STATE", "Arrays", "Facts", "Results", "Use", "forward", "gradient", "gradient_op", "infer", "make_inputs", "uses"]
+__all__ = [
+    "STATE",
+    "Arrays",
+    "Facts",
+    "Results",
+    "Use",
+    "forward",
+    "gradient",
+    "gradient_op",
+    "infer",
+    "make_inputs",
+    "uses",
+]
 
 #: Arrays by the name of an input or output.
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -129,9 +141,7 @@ def gradient_op(op: Op) -> Backward:
     return found
 
 
-def gradient_inputs(
-    op: Op, inputs: Mapping[str, Any], heads: Sequence[np.ndarray[Any, Any]], training: bool
-) -> Arrays:
+def gradient_inputs(op: Op, inputs: Mapping[str, Any], heads: Sequence[np.ndarray[Any, Any]], training: bool) -> Arrays:
     """Return the inputs of an operator's gradient: head gradients, the operator's inputs, the outputs it reads."""
     back = gradient_op(op)
     known: Arrays = {**dict(zip(back.head_names(), heads, strict=True)), **inputs}
@@ -140,9 +150,7 @@ def gradient_inputs(
     return {name: known[name] for name in back.input_names()}
 
 
-def gradient(
-    op: Op, inputs: Mapping[str, Any], heads: Sequence[np.ndarray[Any, Any]], training: bool = True
-) -> Arrays:
+def gradient(op: Op, inputs: Mapping[str, Any], heads: Sequence[np.ndarray[Any, Any]], training: bool = True) -> Arrays:
     """Return the gradient of the visible outputs, weighted by `heads`, by each input."""
     found = forward(gradient_op(op), gradient_inputs(op, inputs, heads, training), training).outputs
     return {name.removesuffix("_grad"): array for name, array in found.items()}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import symgraph.ops  # noqa: F401  (registers the operators)
-from symgraph.op import Op, Param, all_operators, find
+from symgraph.op import Param, all_operators, find
 from symgraph.op.types import (
     BoolType,
     DTypeType,
@@ -121,7 +121,9 @@ def test_each_exception_is_one() -> None:
         theirs = {p["name"]: p for p in SCHEMA[name]["params"]}[parameter]
         assert difference(ours, theirs), f"{name}: {why}, but there is no difference"
     for name, why in OTHER_INPUTS.items():
-        assert [i.name for i in find(name).inputs] != SCHEMA[name]["inputs"], f"{name}: {why}, but there is no difference"
+        assert [i.name for i in find(name).inputs] != SCHEMA[name]["inputs"], (
+            f"{name}: {why}, but there is no difference"
+        )
     for name, why in OTHER_PARAMETERS.items():
         names = [p["name"] for p in SCHEMA[name]["params"]]
         assert [p.name for p in find(name).params] != names, f"{name}: {why}, but there is no difference"
@@ -136,5 +138,3 @@ def test_a_wrong_schema_is_seen() -> None:
     assert "in MXNet {'kind': 'float'}" in str(difference(axis, {**told, "kind": "float"}))
     assert "not required" in str(difference(axis, {"name": "axis", "kind": "int"}))
     assert difference(axis, {**told, "none": True})
-
-

@@ -47,7 +47,7 @@ def shielded(task: Callable[[], object]) -> Callable[[], None]:
             while not finished:
                 try:
                     time.sleep(0.001)
-                except BaseException:  # noqa: S112 - one interrupt is raised below, more are the same
+                except BaseException:
                     continue
             raise
         if finished[0] is not None:

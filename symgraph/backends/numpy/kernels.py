@@ -11,7 +11,6 @@ calls never comes back to the interpreter in between.
 from __future__ import annotations
 
 import functools
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,7 +43,6 @@ class KeywordOut:
     def bound(self, x: Any, y: Any, out: Any) -> Call:
         """Return the call as native code alone."""
         return (functools.partial(self.ufunc, x, y, out=out),)
-
 
 
 #: Primitives that are one NumPy ufunc (or a function called alike): ``function(*operands, out)``.
@@ -121,7 +119,7 @@ def workspace_bytes(name: str, operands: Sequence[Spec], result: Spec, params: d
     return rule(operands, result, **params) if rule else 0
 
 
-# -- maps and views -----------------------------------------------------------------------------------------------------
+# -- maps and views ---------------------------------------------------------------------------------------------------
 
 
 def _ufunc_kernel(function: Callable[..., Any]) -> Kernel:
@@ -163,7 +161,7 @@ def _astype(operands: Sequence[Array], out: Array, workspace: Any, dtype: str) -
     return [(copyto, out, operands[0], "unsafe")]
 
 
-# -- reductions -----------------------------------------------------------------------------------------------------------
+# -- reductions -------------------------------------------------------------------------------------------------------
 
 
 def _reduce_kernel(ufunc: np.ufunc) -> Kernel:
@@ -214,7 +212,7 @@ def _argsort(operands: Sequence[Array], out: Array, workspace: Any, axis: int) -
     return [(_store, out, np.argsort, operands[0], axis, "stable")]
 
 
-# -- rearranging ------------------------------------------------------------------------------------------------------------
+# -- rearranging ------------------------------------------------------------------------------------------------------
 
 
 @kernel("embed")
@@ -239,7 +237,7 @@ def _concat(operands: Sequence[Array], out: Array, workspace: Any, axis: int) ->
     return calls
 
 
-# -- indexing -----------------------------------------------------------------------------------------------------------------
+# -- indexing ---------------------------------------------------------------------------------------------------------
 
 
 @kernel("take")
@@ -299,7 +297,7 @@ def _scatter_nd_add(operands: Sequence[Array], out: Array, workspace: Any, shape
     return [(_scatter, out, *operands)]
 
 
-# -- linear algebra, convolution, pooling -----------------------------------------------------------------------------------------
+# -- linear algebra, convolution, pooling -----------------------------------------------------------------------------
 
 
 def _matmul_half(x: Array, y: Array, out: Array) -> None:
@@ -378,7 +376,7 @@ for _plan in (
     _planned(_plan)
 
 
-# -- making -----------------------------------------------------------------------------------------------------------------------
+# -- making -----------------------------------------------------------------------------------------------------------
 
 
 @kernel("arange")

@@ -167,7 +167,7 @@ class Plan:
                             where=equation.origin or None,
                         )
 
-    # -- binding --------------------------------------------------------------------------------------------------------
+    # -- binding ------------------------------------------------------------------------------------------------------
 
     def _bind(
         self, arrays: Sequence[Array], stored: Mapping[int, int], targets: Mapping[int, Array], hypers: Sequence[float]
@@ -306,7 +306,7 @@ class Plan:
                 tasks.append(_BlockTask(step, arrays, merged, mine, scratch, _slot_bytes(step, size)))
         return [(threads.parallel(tasks),)]
 
-    # -- running --------------------------------------------------------------------------------------------------------
+    # -- running ------------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Run the whole program."""
@@ -437,9 +437,8 @@ def _with_copies(program: Program, stores: Sequence[tuple[int, int]]) -> Program
 
 
 def _same(x: Array, y: Array) -> bool:
-    return (
-        x is y
-        or x.shape == y.shape
+    return x is y or (
+        x.shape == y.shape
         and x.strides == y.strides
         and x.dtype == y.dtype
         and x.size > 0
@@ -475,7 +474,7 @@ def _quiet(run: Callable[[], None]) -> Callable[[], None]:
     return quiet
 
 
-# -- fused groups -----------------------------------------------------------------------------------------------------------
+# -- fused groups -----------------------------------------------------------------------------------------------------
 
 
 def _slot_bytes(step: Step, elements: int) -> int:
