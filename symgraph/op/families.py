@@ -226,7 +226,7 @@ def broadcasting(
     if backward is not None:
         members["backward"] = _pair_backward(backward)
     text = (
-        f"{doc}\n\nThe shapes broadcast: an axis of length 1 is repeated to the length of the other operand's axis, and "
+        f"{doc}\n\nThe shapes broadcast: an axis of length 1 is repeated to the length of the other operand's axis; "
         "missing leading axes count as length 1. The result has the common shape, and the operands' element type."
     )
     return build(name, text, aliases, {"lhs": Tensor, "rhs": Tensor}, members)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from symgraph.errors import ShapeError
 from symgraph.op.schema import PartialShape
@@ -31,8 +32,10 @@ def is_known(shape: PartialShape | None) -> bool:
     return shape is not None and None not in shape
 
 
-def merge(*shapes: PartialShape | None) -> PartialShape | None:
+def merge(*shapes: PartialShape | None) -> Any:
     """Return what several descriptions of one shape say together; where they contradict each other, the first counts.
+
+    The result is None if all of them are.
 
     >>> merge((None, 3), None, (2, None))
     (2, 3)

@@ -21,6 +21,9 @@ _ANY_DTYPE = param("Element type of the result.", default="float32")
 class _Shaped(Op):
     """What has its shape from a parameter, or from its readers."""
 
+    shape: Shape | None
+    dtype: str | None
+
     def shapes(self, output=None):
         """The parameter says it; lengths of 0 are open."""
         asked = tuple(n or None for n in self.shape or ()) or None

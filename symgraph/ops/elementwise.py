@@ -127,7 +127,8 @@ unary("log1p", "Logarithm of ``1 + data``, exact near zero.", lambda xp, x: xp.l
       aliases=["_sparse_log1p"], low=-0.9, high=3, whole=(0, 10))
 unary("sin", "Sine of an angle in radians.", lambda xp, x: xp.sin(x),
       aliases=["_sparse_sin"], low=-3, high=3, whole=(-3, 4))
-unary("cos", "Cosine of an angle in radians.", lambda xp, x: xp.cos(x), aliases=["_sparse_cos"], low=-3, high=3, whole=(-3, 4))
+unary("cos", "Cosine of an angle in radians.", lambda xp, x: xp.cos(x),
+      aliases=["_sparse_cos"], low=-3, high=3, whole=(-3, 4))
 unary("tan", "Tangent of an angle in radians.", lambda xp, x: xp.tan(x),
       aliases=["_sparse_tan"], low=-1.2, high=1.2, whole=(-3, 4))
 unary("arcsin", "Inverse sine, in radians.", lambda xp, x: xp.asin(x),
@@ -138,7 +139,8 @@ unary("arctan", "Inverse tangent, in radians.", lambda xp, x: xp.atan(x),
       aliases=["_sparse_arctan"], low=-3, high=3, whole=(-3, 4))
 unary("sinh", "Hyperbolic sine.", lambda xp, x: xp.sinh(x),
       aliases=["_sparse_sinh"], low=-2, high=2, whole=(-3, 4))
-unary("cosh", "Hyperbolic cosine.", lambda xp, x: xp.cosh(x), aliases=["_sparse_cosh"], low=-2, high=2, whole=(-3, 4))
+unary("cosh", "Hyperbolic cosine.", lambda xp, x: xp.cosh(x),
+      aliases=["_sparse_cosh"], low=-2, high=2, whole=(-3, 4))
 unary("tanh", "Hyperbolic tangent.", lambda xp, x: xp.tanh(x),
       aliases=["_sparse_tanh"], low=-2, high=2, whole=(-3, 4))
 unary("arcsinh", "Inverse hyperbolic sine.", lambda xp, x: xp.asinh(x),
@@ -740,7 +742,7 @@ class BroadcastLike(Op):
         """Return `lhs` repeated."""
         if (self.lhs_axes is None) != (self.rhs_axes is None):
             raise ArgumentError("lhs_axes and rhs_axes must be given together")
-        if self.lhs_axes is None:
+        if self.lhs_axes is None or self.rhs_axes is None:
             if lhs.ndim != rhs.ndim:
                 raise ShapeError(f"lhs has shape {lhs.shape} and rhs {rhs.shape}, but they must have equally many axes")
             target = list(rhs.shape)

@@ -336,6 +336,8 @@ def _order(xp: Any, x: Any, axis: int, ascending: bool) -> Any:
 class _Ordered(Op):
     """What sorts along an axis, or all elements."""
 
+    axis: int | None
+
     def _along(self, xp, data):
         """Return the array to sort and the axis to sort along."""
         if self.axis is None:
@@ -504,6 +506,9 @@ def _uses_lengths(self: Any) -> bool:
 
 class _Sequences(Op):
     """What works on batches of sequences, each with its own length."""
+
+    axis: int
+    use_sequence_length: bool
 
     def _axes(self, data):
         """Return the axis of time and the axis of the batch."""

@@ -648,6 +648,9 @@ class Crop(Op):
 class _Split(Op):
     """Cut into parts along an axis."""
 
+    axis: int
+    squeeze_axis: bool
+
     def _stops(self, n):
         """Return where the parts end along an axis of length `n`."""
         raise TypeError(f"{type(self).__name__} cuts nothing")
@@ -827,16 +830,17 @@ class Concat(Op):
         def other(shape):
             return None if shape is None or len(shape) != len(first) else (*shape[:axis], None, *shape[axis + 1 :])
 
+        def length(name):
+            shape = known.get(name)
+            return None if shape is None or len(shape) != len(first) else shape[axis]
+
         rest = merge(*(other(s) for s in known.values()))
-        lengths = [None if (s := known.get(n)) is None or len(s) != len(first) else s[axis] for n in names]
-        output = known.get("output")
-        if None not in lengths:
-            whole = sum(lengths)
-        else:
-            whole = None if output is None or len(output) != len(first) else output[axis]
+        lengths = [length(name) for name in names]
+        some = sum(n for n in lengths if n is not None)
+        whole = length("output") if None in lengths else some
         if whole is not None and lengths.count(None) == 1:
-            lengths[lengths.index(None)] = whole - sum(n for n in lengths if n is not None)
-        found = {n: (*rest[:axis], length, *rest[axis + 1 :]) for n, length in zip(names, lengths, strict=True)}
+            lengths[lengths.index(None)] = whole - some
+        found = {name: (*rest[:axis], n, *rest[axis + 1 :]) for name, n in zip(names, lengths, strict=True)}
         return {**found, "output": (*rest[:axis], whole, *rest[axis + 1 :])}
 
     def compute(self, xp, *arrays):
