@@ -46,6 +46,8 @@ FEW_ROWS = 4
 BLOCKS_TO_SPREAD = 4
 #: Images of fewer windows share a product: if they are unfolded anyway, or if they must be copied for it.
 FEW_WINDOWS, FEW_WINDOWS_COPIED = 512, 64
+#: Unfolded images share a product, too, if one of a single image has so few multiplications that BLAS mostly starts up.
+SMALL_PRODUCT = 1 << 20
 #: In products of the weight gradient: windows to sum over, if sums must be added; columns of the result, if cut.
 SUMMED_WINDOWS, RESULT_COLUMNS = 512, 128
 #: Costs of an element in data gradients: copied while unfolding, added while folding, moved while turning weights.
@@ -168,7 +170,10 @@ class _BlockedPlan(_ConvolutionPlan):
         self, g: Geometry, operands: Sequence[Sequence[int]], result: Sequence[int], dtype: npt.DTypeLike
     ) -> None:
         super().__init__(g, operands, result, dtype)
-        few = self.windows < (FEW_WINDOWS_COPIED if g.plain else FEW_WINDOWS)
+        if g.plain:
+            few = self.windows < FEW_WINDOWS_COPIED
+        else:
+            few = self.windows < FEW_WINDOWS or g.rows * g.depth * self.windows < SMALL_PRODUCT
         #: Whether several images share a product.
         self.shared = few and g.images > 1 and g.rows > FEW_ROWS
         #: Whether the data takes the place of the columns.

@@ -17,6 +17,7 @@ What does not belong here: the products (`convolution`).
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from abc import ABC, abstractmethod
@@ -71,7 +72,7 @@ class Geometry:
             size, kernel, stride, dilate, pad = (1, *size), (1, *kernel), (1, *stride), (1, *dilate), (0, *pad)
         return cls(data[0], data[1], weight[0], groups, size, kernel, stride, dilate, pad, pad)
 
-    @property
+    @functools.cached_property
     def windows(self) -> tuple[int, ...]:
         """Number of windows along each spatial axis."""
         return tuple(

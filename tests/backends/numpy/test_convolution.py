@@ -119,7 +119,7 @@ def test_against_the_definition(case: Case) -> None:
 WAYS: dict[str, dict[str, int]] = {
     "tiny blocks": {"BLOCK_BYTES": 256, "SMALL_BLOCK_BYTES": 256},
     "small blocks": {"BLOCK_BYTES": 2048, "SMALL_BLOCK_BYTES": 1024, "RESULT_COLUMNS": 1},
-    "no shared products": {"FEW_WINDOWS": 0, "FEW_WINDOWS_COPIED": 0},
+    "no shared products": {"FEW_WINDOWS": 0, "FEW_WINDOWS_COPIED": 0, "SMALL_PRODUCT": 0},
     "all lanes": {"BLOCKS_TO_SPREAD": 0, "SMALL_BLOCK_BYTES": 512, "FEW_ROWS": 100},
     "no few rows": {"FEW_ROWS": 0},
     "always fold": {"ADD_COST": 0},
