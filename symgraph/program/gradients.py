@@ -177,7 +177,8 @@ RULES: dict[str, Sequence[Rule]] = {
     "astype":     (lambda xp, dy, y, x, dtype: _cast(xp, dy, x),),
     # piecewise constant: zero gradient
     **dict.fromkeys("sign floor ceil trunc rint isnan isinf isfinite logical_not".split(), (None,)),
-    **dict.fromkeys("floor_divide equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor".split(), (None, None)),
+    **dict.fromkeys("floor_divide equal not_equal less less_equal greater greater_equal".split(), (None, None)),
+    **dict.fromkeys("logical_and logical_or logical_xor".split(), (None, None)),
     "stop_gradient": (None,),
     # two and three operands, element by element
     "add":        (lambda xp, dy, y, a, b: dy, lambda xp, dy, y, a, b: dy),

@@ -109,7 +109,7 @@ RULES: list[Rule] = [
     Rule("1 * x is x", lambda xp, x: 1.0 * x, lambda xp, x: x),
     Rule("x / 1 is x", lambda xp, x: x / 1.0, lambda xp, x: x),
     Rule("x - 0 is x", lambda xp, x: x - 0.0, lambda xp, x: x),
-    Rule("-(-x) is x", lambda xp, x: -(-x), lambda xp, x: x),
+    Rule("-(-x) is x", lambda xp, x: -(-x), lambda xp, x: x),  # noqa: B002 - two negations are meant
     Rule("x * -1 is -x", lambda xp, x: x * -1.0, lambda xp, x: -x),
     Rule("|(|x|)| is |x|", lambda xp, x: xp.abs(xp.abs(x)), lambda xp, x: xp.abs(x)),
     Rule("x + (-y) is x - y", lambda xp, x, y: x + (-y), lambda xp, x, y: x - y, [(2, 3)] * 2),

@@ -33,7 +33,7 @@ def shielded(task: Callable[[], object]) -> Callable[[], None]:
             error: BaseException | None = None
             try:
                 task()
-            except BaseException as raised:
+            except BaseException as raised:  # noqa: BLE001 - the caller raises it
                 error = raised
             finished.append(error)
             wake.release()
@@ -47,7 +47,7 @@ def shielded(task: Callable[[], object]) -> Callable[[], None]:
             while not finished:
                 try:
                     time.sleep(0.001)
-                except BaseException:
+                except BaseException:  # noqa: BLE001 - one interrupt is enough; it is raised below
                     continue
             raise
         if finished[0] is not None:

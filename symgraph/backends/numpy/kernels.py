@@ -30,7 +30,7 @@ copyto: Callable[..., None] = getattr(np.copyto, "_implementation", np.copyto)
 
 
 class KeywordOut:
-    """A ufunc that takes the result by keyword only: NumPy 2.4 deprecates the third operand of maximum and minimum."""
+    """A ufunc that takes the result by keyword: NumPy 2.4 deprecates the third operand of maximum and minimum."""
 
     __slots__ = ("__name__", "ufunc")
 

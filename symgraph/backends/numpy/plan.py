@@ -128,7 +128,7 @@ class Plan:
         self.program, self.prologue = _split_hypers(optimized)
         self.program = _with_copies(self.program, stores)
         results = self.program.outputs
-        stored = {out: target for out, target in stores}
+        stored = dict(stores)
         pairs = [(results[o], self.program.inputs[i]) for o, i in stores]
         kept = [v for k, v in enumerate(results) if k not in stored and k not in self._skip]
         half = [k for k in (range(len(results)) if first is None else first) if k not in self._skip]
@@ -154,7 +154,7 @@ class Plan:
         """Refuse a second half that reads an input which the first half has renewed."""
         late = {id(e) for step in self.schedule.steps[self.schedule.second :] for e in step.equations}
         places = self.layout.places
-        for (new, old), direct in zip(stores, self.layout.stored, strict=True):
+        for (_, old), direct in zip(stores, self.layout.stored, strict=True):
             target = places[id(old)].buffer
             for step in self.layout.steps:
                 for equation in step.equations:
@@ -209,9 +209,9 @@ class Plan:
             parts[0 if t < bounds[0] else 1 if t < bounds[1] else 2].extend(calls)
         # New values of inputs that could not be computed in place, and outputs that are inputs or views.
         self.outputs: list[Any] = []
-        for (out, target), direct in zip(stored.items(), layout.stored, strict=True):
+        for (out, renews), direct in zip(stored.items(), layout.stored, strict=True):
             if not direct:
-                parts[1].append((copyto, arrays[target], self.array(program.outputs[out])))
+                parts[1].append((copyto, arrays[renews], self.array(program.outputs[out])))
         renewed = {id(arrays[target]) for target in stored.values()}
         for k, v in enumerate(program.outputs):
             if k in self._skip:
@@ -345,7 +345,7 @@ class Plan:
 def _evaluate(program: Program, values: Sequence[Array]) -> list[Array]:
     from symgraph.backends.numpy.eager import run
 
-    return run(program, (), [v[()] for v in values])
+    return run(program, (), [v.item() for v in values])
 
 
 @dataclass(frozen=True)
@@ -511,8 +511,8 @@ def _merge_axes(shape: tuple[int, ...], arrays: Sequence[Array]) -> tuple[tuple[
     merged = tuple(n for n, _ in axes) or (1,)
     views = []
     for j, x in enumerate(arrays):
-        strides = tuple(s[j] for _, s in axes) or (0,)
-        views.append(np.lib.stride_tricks.as_strided(x, merged, strides, writeable=x.flags.writeable))
+        own = tuple(s[j] for _, s in axes) or (0,)
+        views.append(np.lib.stride_tricks.as_strided(x, merged, own, writeable=x.flags.writeable))
     return merged, views
 
 
@@ -546,7 +546,7 @@ class _BlockTask:
         slot_bytes: int,
     ) -> None:
         self.blocks = blocks
-        self.sliced = [x for x in arrays.values()]
+        self.sliced = list(arrays.values())
         index = {value_id: k for k, value_id in enumerate(arrays)}
         self.local: list[tuple[int, np.dtype[Any]]] = []
         seen: dict[tuple[int, np.dtype[Any]], int] = {}
@@ -571,9 +571,7 @@ class _BlockTask:
         slot_of = {id(x): k for k, x in standins.items()}
         for equation in step.equations:
             out = standins[index[id(equation.outputs[0])]]
-            operands = []
-            for v in equation.inputs:
-                operands.append(standins[index[id(v)]])
+            operands = [standins[index[id(v)]] for v in equation.inputs]
             for function, *arguments in KERNELS[equation.primitive.name](operands, out, None, **equation.params):
                 slots = []
                 for a in arguments:
