@@ -149,8 +149,8 @@ def train_epoch(executor: Any, table: Table, settings: Settings, epoch: int, out
         seconds = time.perf_counter() - begin
         start = "\r" if out.isatty() else ""
         out.write(
-            f"{start}epoch {epoch} [{'#' * 30}] {batches * settings.batch} rows, {seconds / batches * 1e6:.0f} us a step, "
-            f"loss {mean_loss(executor, table):.4f}\n"
+            f"{start}epoch {epoch} [{'#' * 30}] {batches * settings.batch} rows, "
+            f"{seconds / batches * 1e6:.0f} us a step, loss {mean_loss(executor, table):.4f}\n"
         )
         out.flush()
 
@@ -170,6 +170,8 @@ def load(table: Table, settings: Settings, folder: Path) -> Any:
     step = mx.sym.load(str(folder / "demo-symbol.json"))
     executor = bound(step, table, settings)
     params = mx.nd.load(str(folder / "demo.params"))
+    if not isinstance(params, dict):
+        raise FormatError("holds arrays without names", where=str(folder / "demo.params"))
     executor.copy_params_from(
         {n.removeprefix("arg:"): x for n, x in params.items() if n.startswith("arg:")},
         {n.removeprefix("aux:"): x for n, x in params.items() if n.startswith("aux:")},

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -29,15 +29,28 @@ from symgraph.ndarray.random_state import next_seed
 from symgraph.op import Op
 from symgraph.program import Spec
 
-if TYPE_CHECKING:
-    from symgraph.symbol import Symbol
-
-__all__ = ["Executor", "bind", "simple_bind"]
+__all__ = ["Bindable", "Executor", "bind", "simple_bind"]
 
 Array = np.ndarray[Any, Any]
 GradReq = str | Sequence[str] | Mapping[str, str]
 
 _REQUESTS = ("null", "write", "add")
+
+
+class Bindable(Protocol):
+    """What an executor needs of a symbol; symbols lie above executors."""
+
+    @property
+    def _entries(self) -> tuple[Entry, ...]: ...
+
+    def list_arguments(self) -> list[str]:
+        """Return the names of the variables that are no auxiliary states, in topological order."""
+
+    def list_auxiliary_states(self) -> list[str]:
+        """Return the names of the variables that some operator renews, in topological order."""
+
+    def list_outputs(self) -> list[str]:
+        """Return the names of the outputs."""
 
 
 class Executor:
@@ -58,7 +71,7 @@ class Executor:
 
     def __init__(
         self,
-        symbol: Symbol,
+        symbol: Bindable,
         ctx: Context,
         arguments: Sequence[NDArray],
         gradients: Sequence[NDArray | None],
@@ -108,21 +121,21 @@ class Executor:
         return dict(zip(self._symbol.list_outputs(), self.outputs, strict=True))
 
     @property
-    def symbol(self) -> Symbol:
-        """The symbol that was bound."""
+    def symbol(self) -> Any:
+        """The `Symbol` that was bound."""
         return self._symbol
 
     def _check_memory(self, view: View) -> None:
         """Refuse arrays that would be renewed while another variable reads the same memory."""
         mutated = view.mutated()
         renewed = set(renewals(view).values()) | {k for k, node in enumerate(view.nodes) if id(node) in mutated}
-        for k, x in self._array_of.items():
-            if not x._data.flags.c_contiguous:
+        for k, array in self._array_of.items():
+            if not array._data.flags.c_contiguous:
                 raise BindError(
                     f"the array of {view.nodes[k].name!r} is not contiguous; bind a copy: x.copy()",
-                    facts={"shape": x.shape, "strides": x._data.strides},
+                    facts={"shape": array.shape, "strides": array._data.strides},
                 )
-            if k in renewed and not x._data.flags.writeable:
+            if k in renewed and not array._data.flags.writeable:
                 raise BindError(f"the array of {view.nodes[k].name!r} is read-only, but the graph renews it")
         # Sorted by address, only neighbours can overlap: linear, where comparing all pairs would not be.
         everyone = sorted(self._array_of, key=lambda k: self._array_of[k]._data.__array_interface__["data"][0])
@@ -141,13 +154,14 @@ class Executor:
             end = max(end, begin + data.nbytes)
         for k in sorted(renewed):
             x = self._array_of[k]._data
-            for j, y in ((j, self._array_of[j]) for j in near[k]):
-                if j != k and x is not y._data and np.may_share_memory(x, y._data):
+            for j in near[k]:
+                y = self._array_of[j]._data
+                if j != k and x is not y and np.may_share_memory(x, y):
                     raise BindError(
                         f"{view.nodes[k].name!r} is renewed by the graph, but shares memory with "
                         f"{view.nodes[j].name!r}; give each its own array"
                     )
-                if j > k and x is y._data and j in renewed and view.nodes[j].name != view.nodes[k].name:
+                if j > k and x is y and j in renewed and view.nodes[j].name != view.nodes[k].name:
                     raise BindError(
                         f"{view.nodes[k].name!r} and {view.nodes[j].name!r} are both renewed by the graph, but are "
                         "one array; give each its own"
@@ -517,7 +531,6 @@ class _Bound:
         merges = [m for m in merges if _agree(m, joint, executor._overrides)]
         self.lowered: Lowered = lower(joint, training, same=same, merges=merges)
         self.random = self.lowered.random
-        self._state = executor._state
         bound_arrays = [
             executor._state
             if what is None
@@ -548,17 +561,9 @@ class _Bound:
             skip=[k for k in self.lowered.renewed if k < count],
         )
         self.monitored = [(name, self.plan.outputs[count + j]) for j, (name, _) in enumerate(shown)]
+        #: Runs the first half, with fresh random numbers if it reads any; then the gradients.
+        self.run_first = _with_fresh_numbers(self.plan, executor._state) if self.random else self.plan.run_first
         self.run_second = self.plan.run_second
-        if not self.random:
-            self.run_first = self.plan.run_first
-
-    def run_first(self) -> None:
-        """Run the first half with fresh random numbers."""
-        self._state[1] += np.uint64(1)
-        self.plan.run_first()
-
-    def run_second(self) -> None:
-        """Run the gradients."""
 
     def set_heads(self, arrays: Sequence[Array | None]) -> None:
         """Copy head gradients in; None stands for ones."""
@@ -579,6 +584,16 @@ class _Bound:
                 return False
         self.plan.set_hypers([self._hyper(h, overrides) for h in self.lowered.hypers])
         return True
+
+
+def _with_fresh_numbers(plan: Plan, state: Array) -> Callable[[], None]:
+    """Return what runs the first half of a plan one step further in its stream of random numbers."""
+
+    def run() -> None:
+        state[1] += np.uint64(1)
+        plan.run_first()
+
+    return run
 
 
 def _shown(view: View, inputs: bool) -> list[tuple[str, Entry]]:
@@ -695,7 +710,7 @@ def _given(what: str, given: Any, names: Sequence[str]) -> list[NDArray | None]:
 
 
 def bind(
-    symbol: Symbol,
+    symbol: Bindable,
     ctx: Context | None = None,
     args: Any = None,
     args_grad: Any = None,
@@ -751,7 +766,7 @@ def _read_in_inference(inference: Inference) -> set[str]:
 
 
 def simple_bind(
-    symbol: Symbol,
+    symbol: Bindable,
     ctx: Context | None = None,
     grad_req: GradReq | None = None,
     type_dict: Mapping[str, Any] | None = None,
@@ -762,13 +777,13 @@ def simple_bind(
     shared_buffer: dict[str, NDArray] | None = None,
     *,
     options: Options | None = None,
-    **kwargs: tuple[int, ...],
+    **kwargs: Sequence[int],
 ) -> Executor:
     """Bind a symbol to new arrays filled with zeros; see `Symbol.simple_bind`."""
     ctx = _on_cpu(ctx or current_context())
     arg_names = symbol.list_arguments()
     for name, shape in kwargs.items():
-        if isinstance(shape, NDArray) or not isinstance(shape, (tuple, list)):
+        if not isinstance(shape, (tuple, list)):
             raise BindError(
                 f"simple_bind() takes the shape of {name!r} as a tuple, got {type(shape).__name__}; "
                 "to bind arrays use bind()"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,13 +21,36 @@ from symgraph.errors import ArgumentError
 from symgraph.program import Value
 from symgraph.program.memory import Step
 
-if TYPE_CHECKING:
-    from symgraph.executor import Executor
-
-__all__ = ["Explanation", "explain"]
+__all__ = ["Explained", "Explanation", "explain"]
 
 #: Rounds of `analyze`; each call's least time counts.
 _ROUNDS = 5
+
+
+class Running(Protocol):
+    """One way of running an executor."""
+
+    @property
+    def plan(self) -> Plan:
+        """The calls to run."""
+
+
+class Explained(Protocol):
+    """What `explain` needs of an executor; executors lie above inspection."""
+
+    @property
+    def symbol(self) -> Any:
+        """The symbol that was bound."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether the graph has gradients or updates to compute."""
+
+    def bound(self, training: bool) -> Running:
+        """Return the plan of a training step or of inference."""
+
+    def preserved(self) -> AbstractContextManager[None]:
+        """Give every bound array its present values back at the end, whatever is run inside."""
 
 
 @dataclass
@@ -105,7 +129,7 @@ class Explanation:
 
 
 def explain(
-    executor: Executor, *, analyze: bool = False, format: str = "text", training: bool | None = None
+    executor: Explained, *, analyze: bool = False, format: str = "text", training: bool | None = None
 ) -> str | dict[str, Any]:
     """Return the plan of an executor, as text or as data.
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from symgraph.graph.infer import infer_dtypes, infer_shapes
 from symgraph.graph.lower import RENEWS
+from symgraph.graph.node import Entry, Node
 from symgraph.graph.view import View
-from symgraph.op import Op
+from symgraph.op.backward import Backward
 
-if TYPE_CHECKING:
-    from symgraph.symbol import Symbol
+__all__ = ["HasOutputs", "Summary", "summary"]
 
-__all__ = ["Summary", "summary"]
+
+class HasOutputs(Protocol):
+    """What `summary` needs of a symbol; symbols lie above inspection."""
+
+    @property
+    def _entries(self) -> tuple[Entry, ...]: ...
 
 
 @dataclass
@@ -53,7 +58,7 @@ class Summary:
         return "\n".join([line(heads), rule, *(line(c) for c in cells), rule, total])
 
 
-def summary(symbol: Symbol, shape: Mapping[str, Sequence[int]] | None = None) -> Summary:
+def summary(symbol: HasOutputs, shape: Mapping[str, Sequence[int]] | None = None) -> Summary:
     """Return a table of a symbol's graph; nothing needs to be bound, and unknown shapes show as ``?``.
 
     Parameters
@@ -92,14 +97,14 @@ def summary(symbol: Symbol, shape: Mapping[str, Sequence[int]] | None = None) ->
     return result
 
 
-def _role(node: Any, mutated: set[int], given: set[str]) -> str:
+def _role(node: Node, mutated: set[int], given: set[str]) -> str:
     if node.op is None:
         if id(node) in mutated:
             return "state"
         return "input" if node.name in given or node.name.endswith("label") or node.name == "data" else "parameter"
     if RENEWS in node.attrs:
         return "update"
-    if isinstance(node.op, Op) and node.op.op_name.startswith("_backward_"):
+    if isinstance(node.op, Backward):
         return "gradient"
     return "operator"
 

@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("dtype", "context"),
     ("op", "program"),  # what an operator is, what an engine runs: neither knows the other
     ("ops", "graph", "backends"),  # operators know no graph, engines know neither
-    ("formats", "inspect"),
+    ("formats", "inspect"),  # inspection reads graphs and plans; executors and symbols are seen through protocols
     ("attribute", "name"),
     ("ndarray",),
     ("autograd", "random"),
@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("module",),
     ("test_utils",),
     ("__init__",),  # the package itself: `import symgraph as mx`
+    ("demo",),  # a user of the package, run by the command line
     ("cli",),
     ("__main__",),
 )
