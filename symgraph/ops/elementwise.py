@@ -61,11 +61,6 @@ def _root_backward(order: float) -> Any:
     return rule
 
 
-def _sigmoid_backward(xp: Any, dy: Any, x: Any, y: Any) -> Any:
-    # Not by way of exp(-x), which overflows where the slope is zero.
-    return dy * (y * (1 - y))
-
-
 def _softsign_backward(xp: Any, dy: Any, x: Any, y: Any) -> Any:
     return dy / xp.square(xp.abs(x) + 1)
 
@@ -164,7 +159,7 @@ unary("erfinv", "Inverse error function, of numbers between -1 and 1.", lambda x
 unary("relu", "Rectifier, ``max(data, 0)``; its slope at 0 is 0.", lambda xp, x: xp.relu(x), backward=_relu_backward,
       aliases=["_sparse_relu"], domain="number", low=-2, high=2, whole=(-3, 4))
 unary("sigmoid", "Logistic function, ``1 / (1 + exp(-data))``.", lambda xp, x: xp.sigmoid(x),
-      backward=_sigmoid_backward, aliases=["_sparse_sigmoid"], low=-4, high=4, whole=(-3, 4))
+      aliases=["_sparse_sigmoid"], low=-4, high=4, whole=(-3, 4))
 unary("softsign", "Softsign, ``data / (1 + abs(data))``.", _softsign, backward=_softsign_backward,
       low=-4, high=4, whole=(-3, 4))
 unary("logical_not", "One where ``data`` is zero, zero elsewhere.",

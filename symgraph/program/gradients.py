@@ -166,6 +166,8 @@ RULES: dict[str, Sequence[Rule]] = {
     "atan":       (lambda xp, dy, y, x: dy / (xp.square(x) + 1),),
     "sinh":       (lambda xp, dy, y, x: dy * xp.cosh(x),),
     "cosh":       (lambda xp, dy, y, x: dy * xp.sinh(x),),
+    # Not by way of exp(-x), which overflows where the slope is zero.
+    "sigmoid":    (lambda xp, dy, y, x: dy * (y * (1 - y)),),
     "tanh":       (lambda xp, dy, y, x: dy * (1 - xp.square(y)),),
     "asinh":      (lambda xp, dy, y, x: dy / xp.sqrt(xp.square(x) + 1),),
     "acosh":      (lambda xp, dy, y, x: dy / xp.sqrt(xp.square(x) - 1),),

@@ -162,6 +162,7 @@ class Namespace:
     sinh = _unary("sinh")
     cosh = _unary("cosh")
     tanh = _unary("tanh")
+    sigmoid = _unary("sigmoid")
     asinh = _unary("asinh")
     acosh = _unary("acosh")
     atanh = _unary("atanh")
@@ -209,10 +210,6 @@ class Namespace:
         """Limit to [low, high]; NaN stays NaN."""
         x = x if low is None else self.maximum(x, low)
         return x if high is None else self.minimum(x, high)
-
-    def sigmoid(self, x: Any) -> Any:
-        """Logistic function ``1 / (1 + exp(-x))``."""
-        return self.reciprocal(self.exp(-x) + 1.0)
 
     def relu(self, x: Any) -> Any:
         """``max(x, 0)``."""

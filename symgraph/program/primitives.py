@@ -149,7 +149,7 @@ _MAPS: list[tuple[Rule, str]] = [
     (_same, "abs"),
     (_number, "negative sign square"),
     (_float, "floor ceil trunc rint exp expm1 log log1p log2 log10 sqrt cbrt reciprocal sin cos tan asin acos atan"),
-    (_float, "sinh cosh tanh asinh acosh atanh erf erfinv lgamma digamma"),
+    (_float, "sinh cosh tanh sigmoid asinh acosh atanh erf erfinv lgamma digamma"),
     (_test, "isnan isinf isfinite logical_not"),
     (_pair, "add multiply maximum minimum"),
     (_number_pair, "subtract floor_divide remainder power"),

@@ -148,6 +148,12 @@ for _name, _view in VIEWS.items():
     KERNELS[_name] = _view_kernel(_view)
 
 
+@kernel("sigmoid")
+def _sigmoid(operands: Sequence[Array], out: Array, workspace: Any) -> list[Call]:
+    one = np.ones((), out.dtype)
+    return [(np.negative, operands[0], out), (np.exp, out, out), (np.add, out, one, out), (np.reciprocal, out, out)]
+
+
 @kernel("where")
 def _where(operands: Sequence[Array], out: Array, workspace: Any) -> list[Call]:
     condition, x, y = operands
