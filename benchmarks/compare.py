@@ -29,6 +29,12 @@ WORKLOADS = {
 }
 
 
+def environment() -> dict[str, str]:
+    """Return the environment of a worker: every BLAS chooses its kernels for this processor by itself."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENBLAS_", "OMP_", "MKL_"))}
+    return {**kept, "PYTHONWARNINGS": "ignore"}
+
+
 class Competitor:
     """A worker process."""
 
@@ -41,7 +47,7 @@ class Competitor:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+            env=environment(),
         )
         self.rounds: list[dict[str, float]] = []
         self._expect("ready")

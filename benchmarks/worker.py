@@ -16,12 +16,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
-
-if __name__ == "__main__" and sys.argv[1] != "numpy":
-    __import__(sys.argv[1])  # before NumPy: symgraph chooses BLAS kernels for processors that OpenBLAS does not know
-
-import numpy as np  # noqa: E402
 
 from benchmarks import networks  # noqa: E402
 

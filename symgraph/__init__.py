@@ -5,14 +5,10 @@
 What does not belong here: anything but the names that a user sees.
 """
 
-from symgraph.backends.numpy.blas import choose_kernels as _choose_kernels
-
-_choose_kernels()  # before anything loads NumPy, hence the imports after it
-
-from symgraph import attribute, autograd, context, errors, executor, name, ndarray, random, symbol  # noqa: E402
-from symgraph.attribute import AttrScope  # noqa: E402
-from symgraph.context import Context, cpu, cpu_pinned, current_context, gpu, num_gpus  # noqa: E402
-from symgraph.errors import MXNetError  # noqa: E402
+from symgraph import attribute, autograd, context, errors, executor, name, ndarray, random, symbol
+from symgraph.attribute import AttrScope
+from symgraph.context import Context, cpu, cpu_pinned, current_context, gpu, num_gpus
+from symgraph.errors import MXNetError
 
 __all__ = [
     "AttrScope",
