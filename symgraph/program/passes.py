@@ -120,6 +120,38 @@ def _rebuilt(program: Program, rewrite: Callable[[Equation, tuple[Value, ...]], 
     return program.replaced(equations, [renamed.get(id(v), v) for v in program.outputs])
 
 
+#: Neither maps nor views, and all the same blind to how their operands lie in memory: they only move elements.
+_MOVERS = frozenset(("concat", "embed", "pad"))
+
+
+def _layout_matters(program: Program) -> set[int]:
+    """Return the ids of the values whose layout in memory can show in results.
+
+    In which order a sum or a matrix product adds, and hence how it rounds, depends on the strides of what it reads; a
+    power is computed otherwise where one exponent serves a row. So that no pass changes a bit, such values keep the
+    layout they have.
+    """
+    matters: set[int] = set()
+    for equation in reversed(program.equations):
+        primitive = equation.primitive
+        if primitive.kind == "view":
+            reads = any(id(v) in matters for v in equation.outputs)
+        else:
+            reads = primitive.name == "power" or (primitive.kind == "other" and primitive.name not in _MOVERS)
+        if reads:
+            matters.update(id(v) for v in equation.inputs)
+    return matters
+
+
+def _strided(value: Value) -> bool:
+    """Return whether a value may lie in memory otherwise than row by row without gaps."""
+    while value.equation is not None and value.equation.primitive.kind == "view":
+        if value.equation.primitive.name not in ("reshape", "stop_gradient"):
+            return True
+        value = value.equation.inputs[0]
+    return False
+
+
 def dead(program: Program, evaluate: Evaluate) -> Program:
     """Drop equations that no output depends on."""
     needed = {id(v) for v in program.outputs}
@@ -150,6 +182,7 @@ def fold(program: Program, evaluate: Evaluate) -> Program:
     """Compute what depends on constants alone; one number for all elements where all operands are such numbers."""
     recorder = Recorder()
     emitted = recorder.program.equations
+    matters = _layout_matters(program)
 
     def rewrite(equation: Equation, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
         out = equation.outputs[0]
@@ -160,7 +193,10 @@ def fold(program: Program, evaluate: Evaluate) -> Program:
         if uniform and inputs and out.size > 1 and equation.primitive.name in _EXACT:
             with np.errstate(all="ignore"):
                 data = np.asarray(evaluate(equation.primitive, [v.data.reshape(()) for v in numbers], params))
-            return [recorder.broadcast_to(recorder.constant(data), out.shape).value]
+            if id(out) not in matters:
+                return [recorder.broadcast_to(recorder.constant(data), out.shape).value]
+            if out.nbytes <= _FOLD_BYTES:
+                return [recorder.constant(np.full(out.shape, data)).value]
         if all(v.kind == "constant" for v in inputs) and out.nbytes <= _FOLD_BYTES and not view:
             with np.errstate(all="ignore"):
                 data = np.array(evaluate(equation.primitive, [v.data for v in inputs], params))
@@ -193,7 +229,7 @@ def cse(program: Program, evaluate: Evaluate) -> Program:
         params = equation.params
         key = (
             equation.primitive,
-            tuple(params.items()) if len(params) < 2 else tuple(sorted(params.items())),
+            tuple([(k, repr(p) if type(p) is float else p) for k, p in sorted(params.items())]),  # 0 is not -0
             tuple([number[id(v)] for v in inputs]),
         )
         found = seen.get(key)
@@ -220,9 +256,13 @@ def _simplifier(exact: bool) -> Callable[[Program, Evaluate], Program]:
                 by_root.setdefault(equation.primitive.name, []).append((rule, equation, variables))
         recorder = Recorder()
         emitted = recorder.program.equations
+        matters = _layout_matters(program)
 
         def rewrite(equation: Equation, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
             new = equation
+            rigid = id(equation.outputs[0]) in matters and not (
+                equation.primitive.kind == "view" and equation.primitive.name != "reshape"
+            )
             if inputs != equation.inputs:
                 new = Equation(
                     equation.primitive, inputs, equation.params, [v.spec for v in equation.outputs], equation.origin
@@ -236,9 +276,9 @@ def _simplifier(exact: bool) -> Callable[[Program, Evaluate], Program]:
                     continue
                 mark = len(emitted)
                 result = rule.rewrite(recorder, [bound[id(v)] for v in variables], out.spec, params)
-                if result.spec == out.spec:
+                if result.spec == out.spec and not (rigid and _strided(result)):
                     return [result]
-                del emitted[mark:]  # a broadcast operand: the two sides have other shapes
+                del emitted[mark:]  # a broadcast operand: the two sides have other shapes; or another layout
             emitted.append(new)
             return new.outputs
 

@@ -232,7 +232,7 @@ class Recorder(Namespace):
 
     def _accumulate(self, grads: dict[int, Recorded], value: Value, dx: Recorded) -> None:
         known = grads.get(id(value))
-        grads[id(value)] = dx if known is None else known + dx
+        grads[id(value)] = dx if known is None else self.add(known, dx)
 
 
 def _alias(value: Value) -> Value:

@@ -362,7 +362,11 @@ def _split_hypers(program: Program) -> tuple[Program, _Prologue]:
     first, rest = [], []
     for equation in program.equations:
         ready = equation.inputs and all(v.kind == "constant" or id(v) in early for v in equation.inputs)
-        if ready and any(id(v) in early for v in equation.inputs) and equation.outputs[0].size <= 16:
+        out = equation.outputs[0]
+        small = (
+            out.size <= 16 if equation.primitive.kind != "view" else out.size <= 1
+        )  # views cost nothing where they are
+        if ready and any(id(v) in early for v in equation.inputs) and small:
             early.update(id(v) for v in equation.outputs)
             first.append(equation)
         else:
