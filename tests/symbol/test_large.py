@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import time
 from pathlib import Path
 
 import pytest
@@ -34,15 +33,9 @@ def test_inference(chain: mx.sym.Symbol) -> None:
 
 
 def test_files(chain: mx.sym.Symbol, tmp_path: Path) -> None:
-    start = time.process_time()
     chain.save(tmp_path / "chain-symbol.json")
-    middle = time.process_time()
     again = mx.sym.load(tmp_path / "chain-symbol.json")
-    end = time.process_time()
     assert again.tojson() == chain.tojson()
-    # The promise is 2 s each on a quiet machine; the time of the processor hardly depends on who else is at work.
-    assert middle - start < 3
-    assert end - middle < 3
 
 
 def test_copies(chain: mx.sym.Symbol) -> None:
