@@ -109,9 +109,12 @@ class SoftmaxOutput(Op):
         found: dict[str, Any] = {"data": data, "output": data}
         if label is None:
             return found | {"label": self._label_shapes(data)[0]}
-        if not _fits(label, [data, *self._label_shapes(data)]):
-            allowed = " or ".join(str(s) for s in [*self._label_shapes(data), data])
-            raise ShapeError(f"label has shape {label}, but must have {allowed}")
+        allowed = [*self._label_shapes(data), data]
+        fitting = [s for s in allowed if _fits(label, [s])]
+        if not fitting:
+            raise ShapeError(f"label has shape {label}, but must have {' or '.join(map(str, allowed))}")
+        if None in label:  # concluded when less was known of the data
+            found["label"] = fitting[0]
         if data[0] is None and label and label[0] is not None:
             whole = (label[0], *data[1:])
             found |= {"data": whole, "output": whole}
@@ -251,11 +254,14 @@ class _Regression(Op):
         if data is None:
             return {}
         found: dict[str, Any] = {"data": data, "output": data}
-        if label is None:
-            if len(data) == 2 and data[1] is None:
+        if label is None or None in label:
+            if not (len(data) == 2 and data[1] is None):
+                # MXNet: the labels of a single column are a vector.
+                usual = data[:1] if len(data) == 2 and data[1] == 1 else data
+                if label is None or _fits(label, [usual]):
+                    found["label"] = usual
+            if label is None:
                 return found
-            # MXNet: the labels of a single column are a vector.
-            return found | {"label": data[:1] if len(data) == 2 and data[1] == 1 else data}
         if None not in data and None not in label:
             if size_of(label) != size_of(data) or label[:1] != data[:1]:
                 raise ShapeError(f"label has shape {label}, but must have as many elements as data {data}, batch first")

@@ -201,6 +201,15 @@ def test_a_label_follows_from_the_data(x: Symbol) -> None:
     assert net.infer_shape(x=(5, 4))[0][-1] == (5,)
 
 
+def test_a_label_follows_when_the_data_are_known_late(x: Symbol) -> None:
+    # First only the number of classes is known; the batch comes from y, by way of the data.
+    net = mx.sym.FullyConnected(x, num_hidden=3, name="fc")
+    for loss in (mx.sym.SoftmaxOutput(net, name="loss"), mx.sym.LinearRegressionOutput(net, name="loss")):
+        both = mx.sym.Group([loss, x + mx.sym.Variable("y")])
+        shapes = dict(zip(both.list_arguments(), both.infer_shape(y=(5, 4))[0], strict=True))
+        assert shapes["loss_label"][0] == 5
+
+
 def test_types_by_position(x: Symbol) -> None:
     assert mx.sym.relu(x).infer_type("float16") == ([np.float16], [np.float16], [])
     assert mx.sym.relu(x).infer_type_partial() == ([None], [None], [])
