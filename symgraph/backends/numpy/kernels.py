@@ -38,6 +38,7 @@ class KeywordOut:
         self.ufunc, self.__name__ = ufunc, ufunc.__name__
 
     def __call__(self, x: Any, y: Any, out: Any) -> Any:
+        """Compute into `out`."""
         return self.ufunc(x, y, out=out)
 
     def bound(self, x: Any, y: Any, out: Any) -> Call:
@@ -58,8 +59,8 @@ UFUNCS: dict[str, Callable[..., Any]] = {
     **{
         name: getattr(np, name)
         for name in (
-            "negative sign square floor ceil trunc rint exp expm1 log log1p log2 log10 sqrt cbrt reciprocal sin cos tan "
-            "sinh cosh tanh isnan isinf isfinite logical_not add subtract multiply divide floor_divide remainder power "
+            "negative sign square floor ceil trunc rint exp expm1 log log1p log2 log10 sqrt cbrt reciprocal sin cos "
+            "tan sinh cosh tanh isnan isinf isfinite logical_not add subtract multiply divide floor_divide remainder power "
             "hypot equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor"
         ).split()
     },
