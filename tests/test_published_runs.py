@@ -12,7 +12,7 @@ import symgraph as mx
 def descend(loss: mx.sym.Symbol, start: dict[str, float], steps: int, **hyper: float) -> list[list[float]]:
     """Train by one symbol; returns the arguments' values after each step."""
     step = mx.sym.training_step(loss, "rmsprop_update", inputs=[], **hyper)
-    executor = step.simple_bind(mx.cpu(), **{n: (1,) for n in start})
+    executor = step.simple_bind(mx.cpu(), **dict.fromkeys(start, (1,)))
     for name, value in start.items():
         executor.arg_dict[name][:] = value
     path = []

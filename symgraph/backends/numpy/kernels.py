@@ -60,8 +60,8 @@ UFUNCS: dict[str, Callable[..., Any]] = {
         name: getattr(np, name)
         for name in (
             "negative sign square floor ceil trunc rint exp expm1 log log1p log2 log10 sqrt cbrt reciprocal sin cos "
-            "tan sinh cosh tanh isnan isinf isfinite logical_not add subtract multiply divide floor_divide remainder power "
-            "hypot equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor"
+            "tan sinh cosh tanh isnan isinf isfinite logical_not add subtract multiply divide floor_divide remainder "
+            "power hypot equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor"
         ).split()
     },
     "maximum": KeywordOut(np.maximum),
