@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, SupportsIndex
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from symgraph.context import Context, as_context
 from symgraph.dtype import as_dtype
 from symgraph.errors import ArgumentError, ShapeError, UnsupportedError
 from symgraph.ndarray.functions import function
-from symgraph.ndarray.ndarray import NDArray, apply, as_values, convert, invoke, wrap
+from symgraph.ndarray.ndarray import INTEGERS, NDArray, apply, as_values, convert, invoke, wrap
 from symgraph.op import find
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
     "zeros",
 ]
 
-Axes = SupportsIndex | Sequence[SupportsIndex]
+Axes = int | Sequence[int]
 
 
 def array(source_array: Any, ctx: Context | None = None, dtype: Any = None) -> NDArray:
@@ -74,7 +74,7 @@ def array(source_array: Any, ctx: Context | None = None, dtype: Any = None) -> N
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
-    items = (shape,) if isinstance(shape, SupportsIndex) else shape
+    items = (shape,) if isinstance(shape, INTEGERS) else shape
     try:
         lengths = tuple(operator.index(n) for n in items)
     except TypeError:
@@ -293,7 +293,7 @@ def split_v2(
     """
     sections = 0
     indices: tuple[int, ...] = ()
-    if isinstance(indices_or_sections, SupportsIndex):
+    if isinstance(indices_or_sections, INTEGERS):
         sections = operator.index(indices_or_sections)
         if sections < 1 or ary.shape[axis] % sections:
             raise ArgumentError(f"axis {axis} of length {ary.shape[axis]} has no {sections} equal parts")

@@ -12,7 +12,7 @@ import math
 import operator
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, SupportsIndex
+from typing import Any
 
 import numpy as np
 
@@ -26,10 +26,25 @@ from symgraph.ndarray.evaluate import Evaluator, evaluator
 from symgraph.ndarray.random_state import next_state
 from symgraph.ndarray.tape import MODE, Call, Leaf, Source, live
 from symgraph.op import Op, find
+from symgraph.op.families import typed_number
 
-__all__ = ["BINARY", "Binary", "NDArray", "apply", "as_values", "binary", "convert", "invoke", "mark", "wrap"]
+__all__ = [
+    "BINARY",
+    "INTEGERS",
+    "Binary",
+    "NDArray",
+    "apply",
+    "as_values",
+    "binary",
+    "convert",
+    "invoke",
+    "mark",
+    "wrap",
+]
 
 Array = np.ndarray[Any, Any]
+#: What counts as a whole number.
+INTEGERS = (int, np.integer)
 #: What counts as a number in arithmetic.
 NUMBERS = (int, float, np.integer, np.floating, np.bool_)
 
@@ -305,17 +320,19 @@ class NDArray:
         ShapeError
             If the elements do not fit.
         """
-        if unknown := options.keys() - {"shape", "reverse"}:
-            raise ArgumentError(f"reshape() has no argument {min(unknown)!r}; it has shape and reverse")
-        if shape and "shape" in options:
-            raise ArgumentError("reshape() got the shape twice")
+        if options:
+            if unknown := options.keys() - {"shape", "reverse"}:
+                raise ArgumentError(f"reshape() has no argument {min(unknown)!r}; it has shape and reverse")
+            if shape and "shape" in options:
+                raise ArgumentError("reshape() got the shape twice")
         given: Any = options.get("shape", shape[0] if len(shape) == 1 else shape)
-        codes = (given,) if isinstance(given, SupportsIndex) else given
+        codes = (given,) if isinstance(given, INTEGERS) else given
         if not codes and (not shape or self._data.size != 1):
             raise ArgumentError(f"reshape() needs a shape for an array of shape {self.shape}, got {given!r}")
         if not codes:
             return wrap(self._data.reshape(()), self._ctx)
         tracked = self._tracked()
+        # Without special codes NumPy means the same, unless it refuses.
         plain = all(n.__class__ is int and n > 0 for n in codes) and math.prod(codes) == self._data.size
         if plain and not tracked:
             return wrap(self._data.reshape(codes), self._ctx)
@@ -332,7 +349,7 @@ class NDArray:
         ShapeError
             If an axis is longer than 1 and not as long as it should be.
         """
-        target = (operator.index(shape),) if isinstance(shape, SupportsIndex) else tuple(shape)
+        target = (shape,) if isinstance(shape, INTEGERS) else tuple(shape)
         extra = len(target) - self._data.ndim
         source = self.reshape((1,) * extra + self._data.shape) if extra > 0 and self._data.ndim else self
         return apply(find("broadcast_to")(shape=target), source)
@@ -670,50 +687,50 @@ _ABS = find("abs")()
 
 
 class Binary:
-    """A function of two operands, of which one may be a number: which operators it runs.
+    """A function of two operands, of which one may be a number.
+
+    A number enters as an array without axes, of the other operand's element type: so a number that is different each
+    time, such as a learning rate, costs no more than one that stays.
 
     Parameters
     ----------
-    arrays, right, left
-        Names of the operators for two arrays, for a number on the right, and for a number on the left.
+    name
+        Name of the operator; its operands broadcast.
     numbers
         The function of two numbers.
     """
 
-    __slots__ = ("arrays", "kept", "left", "numbers", "right", "using")
+    __slots__ = ("numbers", "op", "using")
 
-    def __init__(self, arrays: str, right: str, left: str, numbers: Callable[[Any, Any], Any]) -> None:
-        self.arrays = find(arrays)()
-        self.using = evaluator(self.arrays)
-        self.right, self.left, self.numbers = find(right), find(left), numbers
-        self.kept: dict[Any, tuple[Op, Evaluator]] = {}
-
-    def scalar(self, x: NDArray, number: Any, operators: type[Op], out: NDArray | None) -> Any:
-        """Run an operator of an array and a number."""
-        value = float(number)
-        # -0.0 and 0.0 are equal, but not the same number.
-        key = operators, value, math.copysign(1.0, value)
-        found = self.kept.get(key)
-        if found is None:
-            op = operators(scalar=value)
-            if len(self.kept) > 256:
-                self.kept.clear()
-            found = self.kept[key] = op, evaluator(op)
-        return invoke(found[0], [x], out, using=found[1])
+    def __init__(self, name: str, numbers: Callable[[Any, Any], Any]) -> None:
+        self.op = find(name)()
+        self.using = evaluator(self.op)
+        self.numbers = numbers
 
     def __call__(self, x: Any, y: Any, out: NDArray | None = None) -> Any:
         """Apply the function; returns NotImplemented if an operand is neither an array nor a number."""
         if isinstance(y, NDArray):
             if isinstance(x, NDArray):
-                return invoke(self.arrays, [x, y], out, using=self.using)
+                return invoke(self.op, (x, y), out, using=self.using)
             if isinstance(x, NUMBERS):
-                return self.scalar(y, x, self.left, out)
+                return invoke(self.op, (_number(x, y), y), out, ctx=y._ctx, using=self.using)
         elif isinstance(y, NUMBERS):
             if isinstance(x, NDArray):
-                return self.scalar(x, y, self.right, out)
+                return invoke(self.op, (x, _number(y, x)), out, using=self.using)
             if isinstance(x, NUMBERS):
                 return self.numbers(x, y)
         return NotImplemented
+
+
+#: Floats up to this size are finite in every floating point type.
+_SMALL = 65504.0
+
+
+def _number(value: Any, like: NDArray) -> NDArray:
+    """Return a number as an array without axes, of an array's element type: converted as C does."""
+    dtype = like._data.dtype
+    small = value.__class__ is float and dtype.kind == "f" and -_SMALL <= value <= _SMALL
+    return wrap(np.asarray(dtype.type(value) if small else typed_number(value, dtype)), like._ctx)
 
 
 def _truth(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], int]:
@@ -722,33 +739,23 @@ def _truth(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], int]:
 
 #: The functions of two operands by the name that they have in ``nd``.
 BINARY = {
-    "add": Binary("broadcast_add", "_plus_scalar", "_plus_scalar", operator.add),
-    "subtract": Binary("broadcast_sub", "_minus_scalar", "_rminus_scalar", operator.sub),
-    "multiply": Binary("broadcast_mul", "_mul_scalar", "_mul_scalar", operator.mul),
-    "divide": Binary("broadcast_div", "_div_scalar", "_rdiv_scalar", operator.truediv),
-    "modulo": Binary("broadcast_mod", "_mod_scalar", "_rmod_scalar", operator.mod),
-    "power": Binary("broadcast_power", "_power_scalar", "_rpower_scalar", operator.pow),
-    "maximum": Binary("broadcast_maximum", "_maximum_scalar", "_maximum_scalar", max),
-    "minimum": Binary("broadcast_minimum", "_minimum_scalar", "_minimum_scalar", min),
-    "equal": Binary("broadcast_equal", "_equal_scalar", "_equal_scalar", _truth(operator.eq)),
-    "not_equal": Binary("broadcast_not_equal", "_not_equal_scalar", "_not_equal_scalar", _truth(operator.ne)),
-    "greater": Binary("broadcast_greater", "_greater_scalar", "_lesser_scalar", _truth(operator.gt)),
-    "greater_equal": Binary(
-        "broadcast_greater_equal", "_greater_equal_scalar", "_lesser_equal_scalar", _truth(operator.ge)
-    ),
-    "lesser": Binary("broadcast_lesser", "_lesser_scalar", "_greater_scalar", _truth(operator.lt)),
-    "lesser_equal": Binary(
-        "broadcast_lesser_equal", "_lesser_equal_scalar", "_greater_equal_scalar", _truth(operator.le)
-    ),
-    "logical_and": Binary(
-        "broadcast_logical_and", "_logical_and_scalar", "_logical_and_scalar", _truth(lambda x, y: x and y)
-    ),
-    "logical_or": Binary(
-        "broadcast_logical_or", "_logical_or_scalar", "_logical_or_scalar", _truth(lambda x, y: x or y)
-    ),
-    "logical_xor": Binary(
-        "broadcast_logical_xor", "_logical_xor_scalar", "_logical_xor_scalar", _truth(lambda x, y: bool(x) != bool(y))
-    ),
+    "add": Binary("broadcast_add", operator.add),
+    "subtract": Binary("broadcast_sub", operator.sub),
+    "multiply": Binary("broadcast_mul", operator.mul),
+    "divide": Binary("broadcast_div", operator.truediv),
+    "modulo": Binary("broadcast_mod", operator.mod),
+    "power": Binary("broadcast_power", operator.pow),
+    "maximum": Binary("broadcast_maximum", max),
+    "minimum": Binary("broadcast_minimum", min),
+    "equal": Binary("broadcast_equal", _truth(operator.eq)),
+    "not_equal": Binary("broadcast_not_equal", _truth(operator.ne)),
+    "greater": Binary("broadcast_greater", _truth(operator.gt)),
+    "greater_equal": Binary("broadcast_greater_equal", _truth(operator.ge)),
+    "lesser": Binary("broadcast_lesser", _truth(operator.lt)),
+    "lesser_equal": Binary("broadcast_lesser_equal", _truth(operator.le)),
+    "logical_and": Binary("broadcast_logical_and", _truth(lambda x, y: x and y)),
+    "logical_or": Binary("broadcast_logical_or", _truth(lambda x, y: x or y)),
+    "logical_xor": Binary("broadcast_logical_xor", _truth(lambda x, y: bool(x) != bool(y))),
 }
 
 
