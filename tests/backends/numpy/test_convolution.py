@@ -76,13 +76,13 @@ def naive(case: Case, x: Array, w: Array) -> Array:
 
 
 def run(plan: Any, *operands: Array, shape: tuple[int, ...]) -> Array:
-    """Run a plan twice with its workspace full of NaN: nothing may be left from before, nothing be kept for after."""
+    """Run a plan twice, with NaN and with ones in its workspace: nothing may depend on what was there."""
     out = np.full(shape, np.nan, operands[0].dtype)
     workspace = np.empty(-(-plan.workspace // 8))
     call = plan.bind(*operands, out, workspace)
     results = []
-    for _ in range(2):
-        workspace.fill(np.nan)
+    for left_over in (np.nan, 1):
+        workspace.fill(left_over)
         out.fill(np.nan)
         call()
         results.append(out.copy())
@@ -209,6 +209,18 @@ def test_any_memory_layout(kind: str, position: int, layout: str, kernel: int) -
     arrays[position] = strided
     plan.run(*arrays, np.empty(plan.workspace, np.uint8))
     np.testing.assert_array_equal(arrays[2], expected)
+
+
+@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray])
+@pytest.mark.parametrize("dtype", [np.float64, np.float16])
+def test_operands_are_read_when_called_not_when_bound(layout: Any, dtype: Any) -> None:
+    x, w, y = (layout(np.zeros(shape, dtype)) for shape in (CASE.data, CASE.weight, CASE.result))
+    plan = convolution.plan_forward(*CASE, dtype)
+    call = plan.bind(x, w, y, np.empty(plan.workspace, np.uint8))
+    for seed in (1, 2):
+        x[...], w[...] = numbers(CASE.data, seed), numbers(CASE.weight, seed)
+        call()
+        np.testing.assert_array_equal(y, naive(CASE, x.astype(np.float64), w.astype(np.float64)))
 
 
 @pytest.mark.parametrize("kind", PLANS)
