@@ -14,14 +14,12 @@ from typing import Final, Protocol
 
 from symgraph.errors import GraphFormatError
 from symgraph.formats.symbol_json import WRITER_VERSION, Document, NodeRecord, Ref
+from symgraph.op.call import HIDDEN_KEYS
 
-__all__ = ["HIDDEN_KEYS", "NEWEST_KNOWN", "STEPS", "Schema", "Step", "upgrade"]
+__all__ = ["NEWEST_KNOWN", "STEPS", "Schema", "Step", "upgrade"]
 
 #: The newest version whose files are known: the betas of MXNet 2.0.
 NEWEST_KNOWN: Final = 20000
-
-#: Attributes for the framework rather than for the operator; today they are written ``__lr_mult__``.
-HIDDEN_KEYS: Final = ("ctx_group", "lr_mult", "wd_mult", "force_mirroring", "mirror_stage")
 
 
 class Schema(Protocol):

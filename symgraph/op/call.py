@@ -19,7 +19,7 @@ from symgraph.op.schema import Input, Op, dotless
 __all__ = ["HIDDEN_KEYS", "Call", "hidden_key", "is_hidden", "make_function", "split_call"]
 
 #: Attribute names that are kept as ``__name__`` on nodes, whichever way they are spelt.
-HIDDEN_KEYS = frozenset({"ctx_group", "lr_mult", "wd_mult", "force_mirroring", "mirror_stage"})
+HIDDEN_KEYS = ("ctx_group", "lr_mult", "wd_mult", "force_mirroring", "mirror_stage")
 
 #: Keywords of every operator function, beside the operator's own.
 _CALL_KEYS = frozenset({"name", "attr", "out"})
