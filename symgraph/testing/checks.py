@@ -6,19 +6,22 @@ import inspect
 import itertools
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from symgraph.backends.numpy.eager import xp
 from symgraph.errors import SymgraphError
-from symgraph.op import Op, PartialShape
+from symgraph.op import Op, PartialShape, Sample, find
 from symgraph.program import RecordingRandom
+from symgraph.testing.differences import disagreement
+from symgraph.testing.graphs import check_json, check_optimized
 from symgraph.testing.running import (
     STATE,
     Arrays,
     Use,
+    fail,
     forward,
     gradient,
     gradient_inputs,
@@ -31,47 +34,44 @@ from symgraph.testing.running import (
 __all__ = [
     "check_documentation",
     "check_eager",
-    "check_gradient",
-    "check_gradient_of_gradient",
     "check_operator",
     "check_partial_shapes",
+    "check_sample_gradient",
+    "check_sample_second_gradient",
     "check_shapes",
 ]
 
-#: Step of the central differences. In float64 their error is about ``STEP**2`` from the third derivative and
-#: ``2**-52 / STEP`` from rounding, both near 1e-11 for functions of order one.
-STEP = 1e-5
-#: Allowed relative error of a gradient, of the sum of the absolute values of its terms. The largest that was found is a
-#: third of it (a logarithm near its pole), half of all are below 1e-12; a wrong slope is off by far more.
-TOLERANCE = 1e-8
 
+def check_operator(operator: type[Op] | str, samples: Sequence[Sample] | None = None) -> None:
+    """Hold an operator to everything that the package's own operators are held to.
 
-def check_operator(cls: type[Op]) -> None:
-    """Hold an operator to everything: documentation, shapes, gradients of first and second order, both ways to run.
+    Documentation; inferred and computed shapes and element types; conclusions from partly known shapes; `compute` on
+    arrays and traced; gradients of first and second order against central differences; the way through JSON; plans
+    with and without optimisation.
 
     Parameters
     ----------
-    cls
-        The operator's class, with samples.
+    operator
+        The operator's class, or the name it is registered under.
+    samples
+        Uses to try. None means the operator's own.
 
     Raises
     ------
     AssertionError
         With a sentence that names the sample and what is wrong.
     """
+    cls = find(operator) if isinstance(operator, str) else operator
     check_documentation(cls)
-    for use in uses([cls]):
+    for use in uses([cls], samples):
         check_shapes(use)
         check_partial_shapes(use)
         check_eager(use)
         if cls.differentiable:
-            check_gradient(use)
-            check_gradient_of_gradient(use)
-
-
-def _fail(where: Any, what: str, **facts: Any) -> NoReturn:
-    lines = [f"{where}: {what}", *(f"  {name}: {value}" for name, value in facts.items())]
-    raise AssertionError("\n".join(lines))
+            check_sample_gradient(use)
+            check_sample_second_gradient(use)
+        check_json(use)
+        check_optimized(use)
 
 
 # -- documentation ----------------------------------------------------------------------------------------------------
@@ -85,15 +85,15 @@ def check_documentation(cls: type[Op]) -> None:
     name = cls.op_name
     first = inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ").strip()
     if not re.match(r"[A-Z0-9`\"].*[.]$", first):
-        _fail(name, "the docstring must begin with a sentence that ends with a full stop", first=repr(first))
+        fail(name, "the docstring must begin with a sentence that ends with a full stop", first=repr(first))
     for argument, doc in [(i.name, i.doc) for i in cls.inputs] + [(p.name, p.doc) for p in cls.params]:
         if not doc.strip().endswith("."):
-            _fail(name, f"the documentation of {argument!r} must be sentences that end with a full stop", it=doc)
+            fail(name, f"the documentation of {argument!r} must be sentences that end with a full stop", it=doc)
     for i in cls.inputs:
         if not _SHAPE_WORDS.search(i.doc):
-            _fail(name, f"the documentation of {i.name!r} does not say its shape", it=i.doc)
+            fail(name, f"the documentation of {i.name!r} does not say its shape", it=i.doc)
     if not cls.samples:
-        _fail(name, "it has no samples: add some, so that it is tested")
+        fail(name, "it has no samples: add some, so that it is tested")
 
 
 # -- shapes and dtypes ------------------------------------------------------------------------------------------------
@@ -112,10 +112,10 @@ def check_shapes(use: Use) -> None:
     inferred = {n: (found.shapes[n], str(found.dtypes[n])) for n in computed}
     for name, spec in computed.items():
         if inferred[name] != spec:
-            _fail(use, f"{name!r} is {spec}, but inference says {inferred[name]}")
+            fail(use, f"{name!r} is {spec}, but inference says {inferred[name]}")
     for name, spec in _specs(results.renewed).items():
         if spec != computed[name]:
-            _fail(use, f"the renewed {name!r} is {spec}, but it was {computed[name]}")
+            fail(use, f"the renewed {name!r} is {spec}, but it was {computed[name]}")
 
 
 def _erased(shape: tuple[int, ...]) -> Iterator[PartialShape | None]:
@@ -154,14 +154,14 @@ def check_partial_shapes(use: Use) -> None:
         for known in _knowledge(shapes):
             for name, shape in _call(cls.shapes, op, known).items():
                 if name not in shapes:
-                    _fail(use, f"shapes concludes something of {name!r}, which is none of {', '.join(shapes)}")
+                    fail(use, f"shapes concludes something of {name!r}, which is none of {', '.join(shapes)}")
                 if shape is None or _agrees(tuple(shape), shapes[name]):
                     continue
                 # Where several shapes fit, an input after the first may be given one: a label, made as a variable.
                 choice = _call(cls.shapes, op, {**shapes, name: None}).get(name) if name != next(iter(inputs)) else None
                 if choice and _agrees(tuple(shape), choice) and _possible(op, inputs, name, tuple(choice)):
                     continue
-                _fail(use, f"shapes concludes {shape} for {name!r}, which is {shapes[name]}", known=known)
+                fail(use, f"shapes concludes {shape} for {name!r}, which is {shapes[name]}", known=known)
     if cls.dtypes is not None:
         for count in range(len(dtypes) + 1):
             for some in itertools.islice(itertools.combinations(dtypes, count), 16):
@@ -169,7 +169,7 @@ def check_partial_shapes(use: Use) -> None:
                 for name, dtype in _call(cls.dtypes, op, given).items():
                     # A default may be taken where nothing is known: it is not wrong then.
                     if dtype is not None and dtype != dtypes[name] and any(given.values()):
-                        _fail(use, f"dtypes concludes {dtype} for {name!r}, which is {dtypes[name]}", known=given)
+                        fail(use, f"dtypes concludes {dtype} for {name!r}, which is {dtypes[name]}", known=given)
 
 
 def _possible(op: Op, inputs: Arrays, name: str, shape: PartialShape) -> bool:
@@ -194,17 +194,6 @@ def _knowledge(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[dict[str, Part
 # -- gradients --------------------------------------------------------------------------------------------------------
 
 
-def _direction(use: Use, arrays: Arrays) -> Arrays:
-    """Return a random direction to go in: zero for states and for whole numbers such as indices, which do not move."""
-    rng = np.random.default_rng(zlib.crc32(f"{use} direction".encode()))
-    fixed = {*use.op.mutated(), *use.sample.integers}
-    found: Arrays = {}
-    for name, x in arrays.items():
-        moves = x.dtype.kind == "f" and name not in fixed
-        found[name] = np.asarray(rng.uniform(-1, 1, x.shape) if moves else np.zeros(x.shape, x.dtype))
-    return found
-
-
 def _heads(use: Use, outputs: list[Any]) -> list[Any]:
     rng = np.random.default_rng(zlib.crc32(f"{use} heads".encode()))
     return [np.asarray(rng.uniform(-1, 1, y.shape)).astype(y.dtype) for y in outputs]
@@ -218,34 +207,26 @@ def _compare(
     grads: Arrays,
     what: str,
 ) -> None:
-    """Compare gradients with central differences of what `evaluate` gives, along a random direction."""
-    direction = _direction(use, inputs)
+    """Compare gradients with central differences of what `evaluate` gives, along a random direction.
 
-    def moved(step: float) -> list[Any]:
-        there = {n: x + step * direction[n] if x.dtype.kind == "f" else x for n, x in inputs.items()}
-        return [y for y, h in zip(evaluate(there), heads, strict=True) if h.dtype.kind == "f"]
-
-    higher, lower = moved(STEP), moved(-STEP)
-    weights = [h for h in heads if h.dtype.kind == "f"]
-    slope = float(sum(np.sum(h * (a - b)) for h, a, b in zip(weights, higher, lower, strict=True))) / (2 * STEP)
-    parts = [grads[n] * direction[n] for n, x in inputs.items() if x.dtype.kind == "f"]
-    claimed = float(sum(np.sum(part) for part in parts))
-    size = float(sum(np.sum(np.abs(part)) for part in parts))
-    # The values themselves are rounded, too: their differences carry that error, divided by the step.
-    size += STEP * float(sum(np.sum(np.abs(h * a)) for h, a in zip(weights, higher, strict=True)))
-    allowed = TOLERANCE * (1e-3 + size)
-    if not abs(slope - claimed) <= allowed:
-        _fail(use, f"{what} says {claimed!r} along a random direction, central differences {slope!r}", allowed=allowed)
+    States, and whole numbers such as indices, do not move.
+    """
+    rng = np.random.default_rng(zlib.crc32(f"{use} direction".encode()))
+    fixed = {*use.op.mutated(), *use.sample.integers}
+    moving = {n: x for n, x in inputs.items() if x.dtype.kind == "f" and n not in fixed}
+    direction = {n: rng.uniform(-1, 1, x.shape) for n, x in moving.items()}
+    if problem := disagreement(evaluate, inputs, direction, heads, grads):
+        fail(use, f"{what} {problem}")
 
 
 def _check_grad_specs(use: Use, inputs: Arrays, grads: Arrays, what: str) -> None:
     wanted, found = _specs(inputs), _specs(grads)
     for name in inputs:
         if found[name] != wanted[name]:
-            _fail(use, f"{what} by {name!r} is {found[name]}, but {name!r} is {wanted[name]}")
+            fail(use, f"{what} by {name!r} is {found[name]}, but {name!r} is {wanted[name]}")
 
 
-def check_gradient(use: Use) -> None:
+def check_sample_gradient(use: Use) -> None:
     """Hold the gradient, in float64, to central differences along a random direction, and to the inputs' specs.
 
     A sample whose gradient is not the derivative on purpose (`Sample.smooth` false, or a loss that reads no head
@@ -265,7 +246,7 @@ def check_gradient(use: Use) -> None:
         _compare(use, evaluate, inputs, heads, grads, "the gradient")
 
 
-def check_gradient_of_gradient(use: Use) -> None:
+def check_sample_second_gradient(use: Use) -> None:
     """Hold the gradient of the gradient operator, in float64, to central differences and to its inputs' specs.
 
     What is differentiated is the gradient as a function of the head gradients and the operator's inputs alone: where
@@ -317,11 +298,9 @@ def check_eager(use: Use) -> None:
     names = [*made.outputs, *made.renewed]
     programmed = [*made.outputs.values(), *made.renewed.values()]
     if len(results) != len(programmed):
-        _fail(use, f"compute gives {len(results)} arrays on arrays, but {len(programmed)} when traced")
+        fail(use, f"compute gives {len(results)} arrays on arrays, but {len(programmed)} when traced")
     for name, eager, traced in zip(names, results, programmed, strict=True):
         if (eager.shape, eager.dtype) != (traced.shape, traced.dtype):
-            _fail(
-                use, f"{name!r} is {eager.dtype}{eager.shape} on arrays, but {traced.dtype}{traced.shape} when traced"
-            )
+            fail(use, f"{name!r} is {eager.dtype}{eager.shape} on arrays, but {traced.dtype}{traced.shape} when traced")
         if eager.tobytes() != traced.tobytes():
-            _fail(use, f"{name!r} differs between compute on arrays and its program", eager=eager, program=traced)
+            fail(use, f"{name!r} differs between compute on arrays and its program", eager=eager, program=traced)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -26,6 +26,7 @@ __all__ = [
     "Facts",
     "Results",
     "Use",
+    "fail",
     "forward",
     "gradient",
     "gradient_op",
@@ -67,9 +68,14 @@ class Use(NamedTuple):
         return f"{self.cls.op_name}-{self.number}"
 
 
-def uses(operators: Iterable[type[Op]]) -> list[Use]:
-    """Return every sample of each operator."""
-    return [Use(cls, k, sample) for cls in operators for k, sample in enumerate(cls.samples)]
+def uses(operators: Iterable[type[Op]], samples: Sequence[Sample] | None = None) -> list[Use]:
+    """Return every sample of each operator; with `samples`, these instead."""
+    return [Use(cls, k, s) for cls in operators for k, s in enumerate(cls.samples if samples is None else samples)]
+
+
+def fail(where: Any, what: str, **facts: Any) -> NoReturn:
+    """Raise an `AssertionError` that says where and what, with facts on lines of their own."""
+    raise AssertionError("\n".join([f"{where}: {what}", *(f"  {name}: {value}" for name, value in facts.items())]))
 
 
 def make_inputs(use: Use, dtype: Any = None) -> Arrays:

@@ -15,7 +15,7 @@ from symgraph.ndarray import NDArray
 from symgraph.op import Op
 from symgraph.program import Program, Value
 from symgraph.symbol import Symbol
-from symgraph.testing.checks import STEP, TOLERANCE
+from symgraph.testing.differences import TOLERANCE, disagreement
 
 __all__ = ["assert_same_plan", "check_gradient"]
 
@@ -84,26 +84,17 @@ def check_gradient(
         executor.backward([NDArray(h) for h in heads])
         grads = {n: x.asnumpy() for n in moving if (x := executor.grad_dict[n]) is not None}
 
-    def moved(step: float, names: Sequence[str]) -> list[Array]:
+    def evaluate(there: Mapping[str, Any]) -> list[Array]:
         with executor.preserved():
-            feeds = {n: arguments[n] + step * direction[n] for n in names}
-            return [y.asnumpy().astype(np.float64) for y in executor.forward(is_train=is_train, **feeds)]
+            return [y.asnumpy() for y in executor.forward(is_train=is_train, **there)]
 
     def compare(names: Sequence[str]) -> str | None:
-        higher, lower = moved(STEP, names), moved(-STEP, names)
-        slope = sum(float(np.sum(h * (a - b))) for h, a, b in zip(heads, higher, lower, strict=True)) / (2 * STEP)
-        parts = [grads[n] * direction[n] for n in names]
-        claimed = sum(float(np.sum(part)) for part in parts)
-        size = sum(float(np.sum(np.abs(part))) for part in parts)
-        # The values themselves are rounded, too: their differences carry that error, divided by the step.
-        size += STEP * sum(float(np.sum(np.abs(h * a))) for h, a in zip(heads, higher, strict=True))
-        if abs(slope - claimed) <= tolerance * (1e-3 + size):
-            return None
-        return f"the gradient says {claimed!r} along a random direction, central differences {slope!r}"
+        way = {n: direction[n] for n in names}
+        return disagreement(evaluate, arguments, way, heads, grads, tolerance)
 
     if problem := compare(moving):
-        alone = [f"  by {n}: {found}" for n in moving if (found := compare([n]))]
-        raise AssertionError("\n".join([f"{symbol!r}: {problem}", *alone]))
+        alone = [f"  by {n}, it {found}" for n in moving if (found := compare([n]))]
+        raise AssertionError("\n".join([f"{symbol!r}: the gradient {problem}", *alone]))
 
 
 def _arrays(given: Mapping[str, Any] | Sequence[Any], names: Sequence[str], what: str) -> dict[str, Array]:

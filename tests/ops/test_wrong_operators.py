@@ -15,10 +15,10 @@ from symgraph.testing import (
     Use,
     check_documentation,
     check_eager,
-    check_gradient,
-    check_gradient_of_gradient,
     check_operator,
     check_partial_shapes,
+    check_sample_gradient,
+    check_sample_second_gradient,
     check_shapes,
 )
 from tests.ops import test_values
@@ -294,11 +294,11 @@ class WrongSample(Op):
 
 
 FAULTS: list[tuple[Callable[..., None], type[Op], str]] = [
-    (check_gradient, WrongSlope, "the gradient says"),
-    (check_gradient, ForgottenOperand, "the gradient says"),
-    (check_gradient, UnreducedGradient, "the gradient by 'rhs' is"),
-    (check_gradient, LossyGradient, "the gradient says"),
-    (check_gradient_of_gradient, WrongSecondSlope, "the gradient of the gradient says"),
+    (check_sample_gradient, WrongSlope, "the gradient says"),
+    (check_sample_gradient, ForgottenOperand, "the gradient says"),
+    (check_sample_gradient, UnreducedGradient, "the gradient by 'rhs' is"),
+    (check_sample_gradient, LossyGradient, "the gradient says"),
+    (check_sample_second_gradient, WrongSecondSlope, "the gradient of the gradient says"),
     (check_partial_shapes, WrongWayBack, "shapes concludes"),
     (check_partial_shapes, GuessesUnknown, "shapes concludes"),
     (check_shapes, WrongShape, "'output' is"),
@@ -321,7 +321,7 @@ def test_all_checks_together_see_it(cls: type[Op]) -> None:
 
 
 def test_a_right_first_derivative_is_not_blamed_for_the_second() -> None:
-    check_gradient(use(WrongSecondSlope))
+    check_sample_gradient(use(WrongSecondSlope))
 
 
 @pytest.mark.parametrize("cls", [WrongState, ForgottenState], ids=lambda v: v.__name__)
