@@ -19,6 +19,7 @@ from symgraph.backends.numpy.plan import Options, Plan
 from symgraph.context import Context, cpu, current_context
 from symgraph.dtype import as_dtype
 from symgraph.errors import ArgumentError, BindError, GradientError, ShapeError, suggest
+from symgraph.formats.collector import paused
 from symgraph.graph.gradient import gradient
 from symgraph.graph.infer import Inference, infer
 from symgraph.graph.lower import Hyper, Lowered, Merge, lower, mergeable, renewals
@@ -173,7 +174,8 @@ class Executor:
         key = (training, gradients, self._monitor is not None)
         found = self._plans.get(key)
         if found is None:
-            found = self._plans[key] = _Bound(self, training, gradients, self._monitor is not None)
+            with paused():
+                found = self._plans[key] = _Bound(self, training, gradients, self._monitor is not None)
         return found
 
     @property
@@ -789,7 +791,8 @@ def simple_bind(
                 "to bind arrays use bind()"
             )
     types = {n: as_dtype(t) for n, t in (type_dict or {}).items()}
-    inference = infer([*symbol._entries], {n: _known_axes(s) for n, s in kwargs.items()}, types)
+    with paused():
+        inference = infer([*symbol._entries], {n: _known_axes(s) for n, s in kwargs.items()}, types)
     requests = _requests(grad_req, arg_names, inference)
     view = inference.view
     mutated = view.mutated()
