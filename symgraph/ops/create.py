@@ -440,3 +440,103 @@ class ArangeLike(Op):
         numbers = xp.arange(count, self.start, self.step, data.dtype)
         wide = xp.broadcast_to(xp.reshape(numbers, (count, 1)), (count, self.repeat))
         return xp.reshape(xp.slice_axis(xp.reshape(wide, (count * self.repeat,)), 0, 0, n), shape)
+
+
+class _Sample(Op):
+    """Random numbers, several for each element of the arrays of a distribution's parameters."""
+
+    shape: Shape
+    dtype: str | None
+
+    def shapes(self, **known):
+        """The parameters are alike; the numbers drawn for each have their own axes at the end."""
+        names = self.input_names()
+        output = known.get("output")
+        own = None if output is None else output[: len(output) - len(self.shape)]
+        each = merge(*(known.get(n) for n in names), own)
+        return {} if each is None else {**dict.fromkeys(names, each), "output": (*each, *self.shape)}
+
+    def dtypes(self, **known):
+        """The parameter says it, or else the arrays."""
+        each = next((known[n] for n in self.input_names() if known.get(n) is not None), None)
+        given = {} if each is None else dict.fromkeys(self.input_names(), each)
+        return {**given, "output": np.dtype(self.dtype or "float32")}
+
+    def _numbers(self, xp, draw, *arrays):
+        """Return standard numbers, and the arrays so that they broadcast over them."""
+        wide = "float64" if self.dtype == "float64" else "float32"
+        first = arrays[0].shape
+        if any(x.shape != first for x in arrays):
+            raise ShapeError(f"the arrays have shapes {', '.join(str(x.shape) for x in arrays)}, but must be alike")
+        numbers = draw((*first, *self.shape), wide)
+        over = [xp.astype(xp.reshape(x, (*first, *[1] * len(self.shape))), wide) for x in arrays]
+        return numbers, *over
+
+    def backward(self, xp, dy):
+        """MXNet: there is no gradient by the distribution's parameters."""
+        return (None,) * len(self.input_names())
+
+
+_EACH = param("Shape of the numbers drawn for each element.", default=(), ge=0)
+
+
+@op("_sample_uniform", aliases=["sample_uniform"])
+class SampleUniform(_Sample):
+    """Uniform random numbers between the elements of two arrays; their gradients are zero.
+
+    The result has the shape of the arrays followed by `shape`.
+    """
+
+    low: Tensor = arg("Least numbers, of any shape.")
+    high: Tensor = arg("Upper ends, which are not reached, of the shape of `low`.")
+
+    shape: Shape = _EACH
+    dtype: FloatDType | None = _FLOAT_DTYPE
+
+    samples = (Sample([(2,), (2,)], {"shape": (3,)}, smooth=False), Sample([(2, 1), (2, 1)], smooth=False))
+
+    def compute(self, xp, low, high, *, rng):
+        """Return the numbers."""
+        numbers, low, high = self._numbers(xp, rng.uniform, low, high)
+        return xp.astype(numbers * (high - low) + low, self.dtype or "float32")
+
+
+@op("_sample_normal", aliases=["sample_normal"])
+class SampleNormal(_Sample):
+    """Normal (Gaussian) random numbers with the elements of two arrays as mean and deviation; gradients are zero.
+
+    The result has the shape of the arrays followed by `shape`.
+    """
+
+    mu: Tensor = arg("Means, of any shape.")
+    sigma: Tensor = arg("Standard deviations, of the shape of `mu`.")
+
+    shape: Shape = _EACH
+    dtype: FloatDType | None = _FLOAT_DTYPE
+
+    samples = (Sample([(2,), (2,)], {"shape": (3,)}, smooth=False), Sample([(2, 1), (2, 1)], smooth=False))
+
+    def compute(self, xp, mu, sigma, *, rng):
+        """Return the numbers."""
+        numbers, mu, sigma = self._numbers(xp, rng.normal, mu, sigma)
+        return xp.astype(numbers * sigma + mu, self.dtype or "float32")
+
+
+@op("_sample_exponential", aliases=["sample_exponential"])
+class SampleExponential(_Sample):
+    """Exponential random numbers with the elements of an array as rates; the gradient is zero.
+
+    The result has the shape of the array followed by `shape`.
+    """
+
+    lam: Tensor = arg("Rates, of any shape.")
+
+    shape: Shape = _EACH
+    dtype: FloatDType | None = _FLOAT_DTYPE
+
+    samples = (Sample([(2,)], {"shape": (3,)}, low=0.5, smooth=False), Sample([(2, 1)], low=0.5, smooth=False))
+
+    def compute(self, xp, lam, *, rng):
+        """Return the numbers, by inversion of the distribution function."""
+        numbers, lam = self._numbers(xp, rng.uniform, lam)
+        return xp.astype(-xp.log1p(-numbers) / lam, self.dtype or "float32")

@@ -172,6 +172,8 @@ unary("BlockGrad", "The input itself, as a constant to differentiation: its grad
 unary("zeros_like", "Zeros.", lambda xp, x: xp.zeros_like(x),
       aliases=["_sparse_zeros_like"], domain="any", whole=(-3, 4))
 unary("ones_like", "Ones.", lambda xp, x: xp.ones_like(x), domain="any", whole=(-3, 4))
+unary("_contrib_div_sqrt_dim", "The input divided by the root of the length of its last axis, as attention scales.",
+      lambda xp, x: x / math.sqrt(x.shape[-1]), low=-2, high=2)
 unary("_contrib_round_ste", "Nearest whole number, halves away from zero; the gradient passes straight through.",
       _round, backward=lambda xp, dy, x, y: dy, aliases=["_sparse__contrib_round_ste"], low=-3, high=3, smooth=False)
 unary("_contrib_sign_ste", "Sign; the gradient passes straight through.",

@@ -6,8 +6,8 @@ import math
 from typing import Any, Literal
 
 from symgraph.errors import ShapeError
-from symgraph.op import Op, Sample, Tensor, Tensors, arg, args, op, param
-from symgraph.op.partial import merge
+from symgraph.op import Double, Op, Sample, Tensor, Tensors, arg, args, op, param
+from symgraph.op.partial import axis_of, merge
 
 Storage = Literal["default", "row_sparse", "csr"] | None
 
@@ -179,3 +179,91 @@ class KhatriRao(Op):
             product = xp.expand_dims(result, 1) * xp.expand_dims(x, 0)
             result = xp.reshape(product, (result.shape[0] * x.shape[0], x.shape[1]))
         return result
+
+
+class _MatrixProduct(Op):
+    """Matrix products of two stacks of matrices, scaled."""
+
+    transpose_a: bool
+    transpose_b: bool
+    alpha: float
+    axis: int
+
+    def _rows_last_but_one(self, xp, x, back=False):
+        """Bring the axis of the rows before the last one, or from there back to its place."""
+        axis = axis_of(self.axis, x.ndim)
+        if x.ndim < 2 or axis == x.ndim - 1:
+            raise ShapeError(
+                f"a stack of matrices has the shape {x.shape}, so its rows cannot lie along axis {self.axis}"
+            )
+        order = [k for k in range(x.ndim - 1) if k != axis]
+        order = [*order, axis, x.ndim - 1]
+        return xp.permute_dims(x, sorted(range(x.ndim), key=order.__getitem__) if back else order)
+
+    def _product(self, xp, lhs, rhs):
+        a, b = self._rows_last_but_one(xp, lhs), self._rows_last_but_one(xp, rhs)
+        if a.shape[:-2] != b.shape[:-2]:
+            raise ShapeError(
+                f"A has shape {lhs.shape} and B {rhs.shape}, but all axes but rows and columns must be equal"
+            )
+        a = _swap(xp, a) if self.transpose_a else a
+        b = _swap(xp, b) if self.transpose_b else b
+        product = self._rows_last_but_one(xp, xp.matmul(a, b), back=True)
+        return product if self.alpha == 1 else product * self.alpha
+
+
+@op("_linalg_gemm2", aliases=["linalg_gemm2"])
+class Gemm2(_MatrixProduct):
+    """Matrix products of two stacks of matrices, scaled: ``alpha A B``.
+
+    The result has the rows of `A` and the columns of `B`.
+    """
+
+    A: Tensor = arg("Left matrices, (..., rows, n).")
+    B: Tensor = arg("Right matrices, (..., n, columns).")
+
+    transpose_a: bool = param("Transpose the left matrices first.", default=False)
+    transpose_b: bool = param("Transpose the right matrices first.", default=False)
+    alpha: Double = param("Factor of the product.", default=1.0)
+    axis: int = param("Axis of the matrices' rows; the columns lie along the last axis.", default=-2)
+
+    samples = (
+        Sample([(2, 3), (3, 4)]),
+        Sample([(2, 2, 3), (2, 3, 4)], {"alpha": 2.0}),
+        Sample([(2, 3, 2), (2, 4, 3)], {"transpose_a": True, "transpose_b": True}),
+        Sample([(2, 3, 4, 5), (2, 5, 4, 2)], {"axis": 1}),
+    )
+
+    def compute(self, xp, A, B):  # noqa: N803 - MXNet's names
+        """Return the products."""
+        return self._product(xp, A, B)
+
+
+@op("_linalg_gemm", aliases=["linalg_gemm"])
+class Gemm(_MatrixProduct):
+    """Matrix products of two stacks of matrices, scaled, plus a third stack: ``alpha A B + beta C``.
+
+    The result has the shape of `C`.
+    """
+
+    A: Tensor = arg("Left matrices, (..., rows, n).")
+    B: Tensor = arg("Right matrices, (..., n, columns).")
+    C: Tensor = arg("What is added, (..., rows, columns).")
+
+    transpose_a: bool = param("Transpose the left matrices first.", default=False)
+    transpose_b: bool = param("Transpose the right matrices first.", default=False)
+    alpha: Double = param("Factor of the product.", default=1.0)
+    beta: Double = param("Factor of what is added.", default=1.0)
+    axis: int = param("Axis of the matrices' rows; the columns lie along the last axis.", default=-2)
+
+    samples = (
+        Sample([(2, 3), (3, 4), (2, 4)]),
+        Sample([(2, 3, 2), (2, 4, 3), (2, 2, 4)], {"transpose_a": True, "transpose_b": True, "alpha": 2, "beta": 0.5}),
+    )
+
+    def compute(self, xp, A, B, C):  # noqa: N803 - MXNet's names
+        """Return the sums."""
+        product = self._product(xp, A, B)
+        if C.shape != product.shape:
+            raise ShapeError(f"C has shape {C.shape}, but the products have {product.shape}")
+        return product + C * self.beta

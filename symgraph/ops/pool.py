@@ -265,3 +265,50 @@ class PoolingV1(_Pooling):
 
     def compute(self, xp: Any, data: Any) -> Any:
         return self._pooled(xp, data, "window")
+
+
+@op("_contrib_AdaptiveAvgPooling2D")
+class AdaptiveAvgPooling2D(Op):
+    """Average pooling to a given size, by windows that cover the image evenly and may overlap by a row or column.
+
+    Window i of n along an axis of length m reaches from ``floor(i m / n)`` to before ``ceil((i + 1) m / n)``.
+    """
+
+    data: Tensor = arg("Images, (batch, channels, height, width).")
+
+    output_size: Shape = param("Height and width of the result, or one number for both; empty: 1.", default=(), ge=1)
+
+    samples = (
+        Sample([(2, 3, 5, 7)]),
+        Sample([(1, 2, 5, 7)], {"output_size": 2}),
+        Sample([(1, 2, 5, 7)], {"output_size": (3, 4)}),
+        Sample([(1, 2, 3, 3)], {"output_size": (5, 3)}),
+    )
+
+    def _size(self) -> tuple[int, int]:
+        if len(self.output_size) > 2:
+            raise ShapeError(f"output_size is {self.output_size}, but must be one or two numbers")
+        size = self.output_size or (1,)
+        return size[0], size[-1]
+
+    def shapes(self, data: Known = None) -> Any:
+        if data is None:
+            return {}
+        if len(data) != 4:
+            raise ShapeError(f"data has shape {data}, but must be (batch, channels, height, width)")
+        return {"output": (*data[:2], *self._size())}
+
+    def compute(self, xp: Any, data: Any) -> Any:
+        height, width = self._size()
+        rows = xp.asarray(_averages(data.shape[2], height), data.dtype)
+        columns = xp.asarray(_averages(data.shape[3], width), data.dtype)
+        return xp.matmul(xp.matmul(rows, data), xp.permute_dims(columns, (1, 0)))
+
+
+def _averages(length: int, windows: int) -> Any:
+    """Return the matrix that averages over evenly spread windows, (windows, length)."""
+    matrix = np.zeros((windows, length))
+    for i in range(windows):
+        start, stop = i * length // windows, -(-(i + 1) * length // windows)
+        matrix[i, start:stop] = 1 / (stop - start)
+    return matrix
