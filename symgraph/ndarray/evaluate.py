@@ -107,6 +107,7 @@ class Routine:
         self._room = [None] * len(computed)
         self._results = tuple(self._slots[id(v)] for v in results)
         self._owned = _owned(results, computed)
+        del self._slots  # known by id(), which is reused once the program is gone
         #: Hyper-parameters of the last run, and what followed from them.
         self._last: tuple[Sequence[float] | None, list[Any]] = None, []
 
@@ -260,8 +261,8 @@ class Evaluator:
 
     Attributes
     ----------
-    num_outputs
-        Outputs, hidden ones included. New values of mutated inputs follow them.
+    num_outputs, num_visible
+        Outputs, with hidden ones and without. New values of mutated inputs follow them.
     renewed
         Positions of the mutated inputs.
     random
