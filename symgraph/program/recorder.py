@@ -129,7 +129,7 @@ class Recorder(Namespace):
         key = (data.dtype.str, data.shape, data.tobytes()) if data.size <= 16 else None
         found = self._constants.get(key) if key is not None else None
         if found is None:
-            data = np.array(data)
+            data = np.array(data, order="C")  # row-major, as in a plan
             data.flags.writeable = False
             found = Recorded(self, Value(data.shape, data.dtype, "constant", data=data))
             if key is not None:
