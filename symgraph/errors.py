@@ -10,7 +10,7 @@ What does not belong here: any knowledge of graphs, operators or files. The room
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "SymgraphError",
     "UnknownOperatorError",
     "UnsupportedError",
+    "some",
     "suggest",
 ]
 
@@ -134,6 +135,15 @@ class ParamsFormatError(FormatError):
 
 class UnsupportedError(SymgraphError):
     """A feature that symgraph names but cannot carry out here, for example a missing extra."""
+
+
+def some(names: Sequence[str]) -> str:
+    """Return names as one text, the first ten if there are more.
+
+    >>> some(["a", "b"]), some([*"abcdefghijklm"])
+    ('a, b', 'a, b, c, d, e, f, g, h, i, j and 3 more')
+    """
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def suggest(name: str, candidates: Iterable[str]) -> str | None:

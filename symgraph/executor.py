@@ -727,12 +727,13 @@ def bind(
     ctx = _on_cpu(ctx or current_context())
     options = options or Options()
     arg_names, aux_names = symbol.list_arguments(), symbol.list_auxiliary_states()
-    arguments, states = _given("args", args, arg_names), _given("aux_states", aux_states, aux_names)
+    given_arguments, given_states = _given("args", args, arg_names), _given("aux_states", aux_states, aux_names)
     gradients = _given("args_grad", args_grad, arg_names)
-    given = {n: x for n, x in zip([*arg_names, *aux_names], [*arguments, *states], strict=True) if x is not None}
+    given = {n: x for n, x in zip([*arg_names, *aux_names], [*given_arguments, *given_states], strict=True) if x is not None}
     types = {n: np.dtype(x.dtype) for n, x in given.items()}
     inference = infer([*symbol._entries], {n: x.shape for n, x in given.items()}, types)
     missing = [n for n in (*arg_names, *aux_names) if n not in given]
+    blank: dict[str, NDArray] = {}
     if missing:
         specs = _variable_specs(inference)
         needed = _read_in_inference(inference)
@@ -742,23 +743,20 @@ def bind(
             raise BindError(f"{len(wanted)} of {total} arrays are missing", where="bind()", facts=wanted)
         # Labels, mostly: nothing depends on them outside training.
         blank = {n: NDArray(np.zeros(*specs[n]), ctx) for n in missing}
-        arguments = [blank[n] if x is None else x for n, x in zip(arg_names, arguments, strict=True)]
-        states = [blank[n] if x is None else x for n, x in zip(aux_names, states, strict=True)]
+    arguments = [blank[n] if x is None else x for n, x in zip(arg_names, given_arguments, strict=True)]
+    states = [blank[n] if x is None else x for n, x in zip(aux_names, given_states, strict=True)]
     requests = _requests(grad_req, arg_names, inference)
     requests = [r if dx is not None else "null" for r, dx in zip(requests, gradients, strict=True)]
     for name, x, dx in zip(arg_names, arguments, gradients, strict=True):
-        if dx is not None and x is not None and dx.shape != x.shape:
+        if dx is not None and dx.shape != x.shape:
             raise BindError(f"args_grad[{name!r}] has shape {dx.shape}, but the argument has {x.shape}", where="bind()")
-    return Executor(symbol, ctx, arguments, gradients, requests, states, inference, options)  # type: ignore[arg-type]
+    return Executor(symbol, ctx, arguments, gradients, requests, states, inference, options)
 
 
 def _read_in_inference(inference: Inference) -> set[str]:
     """Return the names of the variables that the outputs depend on outside training; labels mostly are not."""
     lowered = lower(inference, False)
-    needed = {id(v) for v in lowered.program.outputs[: len(inference.view.outputs)]}
-    for equation in reversed(lowered.program.equations):
-        if any(id(v) in needed for v in equation.outputs):
-            needed.update(id(v) for v in equation.inputs)
+    needed = lowered.program.needed(lowered.program.outputs[: len(inference.view.outputs)])
     nodes = inference.view.nodes
     return {
         nodes[what].name

@@ -30,6 +30,7 @@ from symgraph.errors import (
     OperatorDefinitionError,
     ShapeError,
     SymgraphError,
+    some,
     suggest,
 )
 from symgraph.graph.node import Entry, Node
@@ -684,15 +685,11 @@ def _undecided(engine: _Shapes) -> ShapeError:
     return ShapeError(
         f"{what} cannot be decided",
         facts={
-            "known": _some(known) or "nothing",
-            "unknown": _some([node.name for node, n in unknown if facts[n] is None]) or "only some axes",
+            "known": some(known) or "nothing",
+            "unknown": some([node.name for node, n in unknown if facts[n] is None]) or "only some axes",
             "enough to know": ", ".join(node.name for node, _ in _enough(engine, unknown)),
         },
     )
-
-
-def _some(texts: Sequence[str]) -> str:
-    return ", ".join(texts[:10]) + (f" and {len(texts) - 10} more" if len(texts) > 10 else "")
 
 
 def _enough(engine: _Shapes, unknown: Sequence[tuple[Node, int]]) -> list[tuple[Node, int]]:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from symgraph.graph.infer import infer_dtypes, infer_shapes
+from symgraph.graph.infer import infer_dtypes, infer_shapes, show
 from symgraph.graph.lower import RENEWS
 from symgraph.graph.node import Entry, Node
 from symgraph.graph.view import View
@@ -87,7 +87,7 @@ def summary(symbol: HasOutputs, shape: Mapping[str, Sequence[int]] | None = None
                 "name": node.name,
                 "op": "" if node.op is None else node.op_name,
                 "inputs": " ".join(e.name for e in node.inputs),
-                "shape": " ".join(_shape(s) for s in shapes),
+                "shape": " ".join(map(show, shapes)),
                 "dtype": str(dtypes[first] or "?"),
                 "role": role,
                 "elements": elements,
@@ -107,10 +107,3 @@ def _role(node: Node, mutated: set[int], given: set[str]) -> str:
     if isinstance(node.op, Backward):
         return "gradient"
     return "operator"
-
-
-def _shape(shape: Sequence[int | None] | None) -> str:
-    if shape is None:
-        return "?"
-    inner = ", ".join("?" if n is None else str(n) for n in shape)
-    return f"({inner},)" if len(shape) == 1 else f"({inner})"

@@ -19,6 +19,7 @@ import numpy as np
 
 from symgraph.backends.numpy.kernels import KERNELS, UFUNCS, VIEWS, KeywordOut, workspace_bytes
 from symgraph.errors import DTypeError, ShapeError
+from symgraph.graph.infer import show
 from symgraph.graph.trace import trace
 from symgraph.op import Op
 from symgraph.program import Equation, Program, Spec, Value
@@ -93,7 +94,7 @@ class Routine:
     def __init__(self, program: Program, wanted: Iterable[int]) -> None:
         results = [program.outputs[k] for k in wanted]
         self.specs = [v.spec for v in results]
-        needed = _needed(program, results)
+        needed = program.computing(results)
         kept, computed = _split(program, needed)
         self._constants = _constants(needed, results)
         self._dtypes = [v.dtype for v in program.hypers]
@@ -219,17 +220,6 @@ def _owned(results: Sequence[Value], equations: Sequence[Equation]) -> list[bool
         owned.append(id(v) in fresh and id(v) not in seen and id(v) not in viewed)
         seen.add(id(v))
     return owned
-
-
-def _needed(program: Program, results: Sequence[Value]) -> list[Equation]:
-    """Return the equations that the results depend on, in order."""
-    alive = {id(v) for v in results}
-    found = []
-    for e in reversed(program.equations):
-        if any(id(v) in alive for v in e.outputs):
-            alive.update(id(v) for v in e.inputs)
-            found.append(e)
-    return found[::-1]
 
 
 def _split(program: Program, equations: Sequence[Equation]) -> tuple[list[Equation], list[Equation]]:
@@ -393,7 +383,7 @@ def check(op: Op, specs: Sequence[Spec]) -> Op:
         wanted = {} if cls.shapes is None else _concluded(cls.shapes, op, {**shapes, **dict.fromkeys(outputs)})
         for name, shape in shapes.items():
             if wanted.get(name) is not None and not _fits(shape, wanted[name]):
-                raise ShapeError(f"input {name!r} has shape {shape}, but {op!r} needs {_show(wanted[name])}")
+                raise ShapeError(f"input {name!r} has shape {shape}, but {op!r} needs {show(wanted[name])}")
         if op.settle is None:
             return op
         for name in outputs:
@@ -406,11 +396,6 @@ def check(op: Op, specs: Sequence[Spec]) -> Op:
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
     return len(shape) == len(wanted) and all(m is None or m == n for n, m in zip(shape, wanted, strict=True))
-
-
-def _show(shape: tuple[int | None, ...]) -> str:
-    axes = ", ".join("?" if n is None else str(n) for n in shape)
-    return f"({axes},)" if len(shape) == 1 else f"({axes})"
 
 
 def _reworded(error: ShapeError | DTypeError, op: Op, specs: Sequence[Spec]) -> ShapeError | DTypeError:

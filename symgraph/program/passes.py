@@ -154,13 +154,7 @@ def _strided(value: Value) -> bool:
 
 def dead(program: Program, evaluate: Evaluate) -> Program:
     """Drop equations that no output depends on."""
-    needed = {id(v) for v in program.outputs}
-    kept = []
-    for equation in reversed(program.equations):
-        if any(id(v) in needed for v in equation.outputs):
-            needed.update(id(v) for v in equation.inputs)
-            kept.append(equation)
-    return program.replaced(kept[::-1], program.outputs)
+    return program.replaced(program.computing(program.outputs), program.outputs)
 
 
 #: Element-wise primitives whose result for one number is the same alone and in an array: IEEE 754 says which bits.

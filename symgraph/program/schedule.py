@@ -43,14 +43,6 @@ class Schedule:
     second: int
 
 
-def _needed(equations: Sequence[Equation], results: Sequence[Value]) -> set[int]:
-    needed = {id(v) for v in results}
-    for equation in reversed(equations):
-        if any(id(v) in needed for v in equation.outputs):
-            needed.update(id(v) for v in equation.inputs)
-    return needed
-
-
 def schedule(
     program: Program, first: Sequence[Value], stores: Sequence[tuple[Value, Value]], fuse: bool = True
 ) -> Schedule:
@@ -67,8 +59,8 @@ def schedule(
     fuse
         Whether to form groups.
     """
-    needed = _needed(program.equations, [*first, *(new for new, _ in stores)])
-    wanted = needed | _needed(program.equations, program.outputs)
+    needed = program.needed([*first, *(new for new, _ in stores)])
+    wanted = needed | program.needed(program.outputs)
     renewing = {id(new) for new, _ in stores}
     part_of: dict[int, int] = {}
     for equation in program.equations:

@@ -159,6 +159,19 @@ class Program:
         """Return a program with the same inputs and other equations and outputs."""
         return Program(self.inputs, self.hypers, equations, list(outputs))
 
+    def needed(self, results: Iterable[Value]) -> set[int]:
+        """Return ``id`` of each value that some results depend on, their own included."""
+        needed = {id(v) for v in results}
+        for equation in reversed(self.equations):
+            if any(id(v) in needed for v in equation.outputs):
+                needed.update(id(v) for v in equation.inputs)
+        return needed
+
+    def computing(self, results: Iterable[Value]) -> list[Equation]:
+        """Return the equations that some results depend on, in order."""
+        needed = self.needed(results)
+        return [e for e in self.equations if any(id(v) in needed for v in e.outputs)]
+
     def verify(self) -> None:
         """Check the form's promises; used after every pass.
 

@@ -21,6 +21,7 @@ from symgraph.errors import (
     GraphError,
     GraphIndexError,
     UnsupportedError,
+    some,
     suggest,
 )
 from symgraph.formats import symbol_json
@@ -63,7 +64,7 @@ def invoke(cls: type[Op], function_name: str, args: Sequence[Any], kwargs: Mappi
         if len(entries) != 1:
             raise GraphError(
                 f"{function_name}(): {key!r} has {len(entries)} outputs, but an input is one; choose one by index",
-                facts={"outputs": _some([e.name for e in entries])},
+                facts={"outputs": some([e.name for e in entries])},
             )
         given[key] = entries[0]
     op = call.op
@@ -84,10 +85,6 @@ def apply(function_name: str, *args: Any, **kwargs: Any) -> Symbol:
         If there is no such operator.
     """
     return invoke(find(function_name), function_name, args, kwargs)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 class Symbol:
@@ -159,7 +156,7 @@ class Symbol:
             if len(found) != 1:
                 what = f"{len(found)} outputs are" if found else "no output is"
                 hint = None if found else suggest(index, names)
-                raise GraphError(f"{what} named {index!r}", hint=hint, facts={"outputs": _some(names)})
+                raise GraphError(f"{what} named {index!r}", hint=hint, facts={"outputs": some(names)})
             return Symbol((self._entries[found[0]],))
         if isinstance(index, slice):
             entries = self._entries[index]
@@ -319,7 +316,7 @@ class Symbol:
             raise ArgumentError(f"give {what} by position or by name, not both")
         names = self.list_arguments()
         if len(args) > len(names):
-            raise ArgumentError(f"{len(args)} {what} given, but there are {len(names)} arguments: {_some(names)}")
+            raise ArgumentError(f"{len(args)} {what} given, but there are {len(names)} arguments: {some(names)}")
         return {name: value for name, value in zip(names, args, strict=False) if value is not None}
 
     def _shapes(
@@ -429,7 +426,7 @@ class Symbol:
                 raise ArgumentError(
                     f"gradient(): {what} named {wrt!r}",
                     hint=None if nodes else suggest(wrt, names),
-                    facts={"arguments": _some(names)},
+                    facts={"arguments": some(names)},
                 )
             entry, name = Entry(nodes[0]), wrt
         if id(entry.node) in self._view.mutated():
@@ -464,7 +461,7 @@ class Symbol:
                 raise ArgumentError(f"{key!r} is replaced by a Symbol, not by {other!r}")
             if key not in names:
                 raise ArgumentError(
-                    f"the graph has no variable {key!r}", hint=suggest(key, names), facts={"variables": _some([*names])}
+                    f"the graph has no variable {key!r}", hint=suggest(key, names), facts={"variables": some([*names])}
                 )
             entry = _one(other, key)
             replaced.update((id(n), entry) for n in self._view.nodes if n.op is None and n.name == key)
@@ -729,7 +726,7 @@ def _one(symbol: Symbol, role: str) -> Entry:
     if len(symbol._entries) != 1:
         raise GraphError(
             f"{role} has {len(symbol._entries)} outputs, but must be one; choose one by index",
-            facts={"outputs": _some([e.name for e in symbol._entries])},
+            facts={"outputs": some([e.name for e in symbol._entries])},
         )
     return symbol._entries[0]
 
