@@ -729,18 +729,18 @@ def bind(
     arg_names, aux_names = symbol.list_arguments(), symbol.list_auxiliary_states()
     given_arguments, given_states = _given("args", args, arg_names), _given("aux_states", aux_states, aux_names)
     gradients = _given("args_grad", args_grad, arg_names)
-    given = {n: x for n, x in zip([*arg_names, *aux_names], [*given_arguments, *given_states], strict=True) if x is not None}
+    all_names, all_given = [*arg_names, *aux_names], [*given_arguments, *given_states]
+    given = {n: x for n, x in zip(all_names, all_given, strict=True) if x is not None}
     types = {n: np.dtype(x.dtype) for n, x in given.items()}
     inference = infer([*symbol._entries], {n: x.shape for n, x in given.items()}, types)
-    missing = [n for n in (*arg_names, *aux_names) if n not in given]
+    missing = [n for n in all_names if n not in given]
     blank: dict[str, NDArray] = {}
     if missing:
         specs = _variable_specs(inference)
         needed = _read_in_inference(inference)
         wanted = {n: specs[n].shape for n in missing if n in needed}
         if wanted:
-            total = len(arg_names) + len(aux_names)
-            raise BindError(f"{len(wanted)} of {total} arrays are missing", where="bind()", facts=wanted)
+            raise BindError(f"{len(wanted)} of {len(all_names)} arrays are missing", where="bind()", facts=wanted)
         # Labels, mostly: nothing depends on them outside training.
         blank = {n: NDArray(np.zeros(*specs[n]), ctx) for n in missing}
     arguments = [blank[n] if x is None else x for n, x in zip(arg_names, given_arguments, strict=True)]
