@@ -525,6 +525,14 @@ class _Sequences(Op):
         found[batch] = lengths[0]
         return {"sequence_length": lengths, "data": tuple(found)}
 
+    def shapes(self, data=None, sequence_length=None, output=None):
+        """Input and output are alike; there is a length for each sequence."""
+        known = merge(data, output)
+        if known is None:
+            return {}
+        found = self._lengths_rule(known, sequence_length)
+        return {**same_shape(("data", "output"), {"data": found.get("data", known)}), **found}
+
     def _position(self, xp, data, sequence_length):
         """Return the index in time and each sequence's length, as integers that broadcast over the data."""
         time, batch = self._axes(data.shape)
@@ -555,14 +563,6 @@ class SequenceMask(_Sequences):
         Sample([(2, 4), (2,)], {"use_sequence_length": True, "axis": 1}, integers={"sequence_length": 5}),
         Sample([(4, 2)]),
     )
-
-    def shapes(self, data=None, sequence_length=None, output=None):
-        """Input and output are alike; there is a length for each sequence."""
-        known = merge(data, output)
-        if known is None:
-            return {}
-        found = self._lengths_rule(known, sequence_length)
-        return {**same_shape(("data", "output"), {"data": found.get("data", known)}), **found}
 
     def compute(self, xp, data, sequence_length=None):
         """Return the overwritten sequences."""
@@ -622,14 +622,6 @@ class SequenceReverse(_Sequences):
         Sample([(4, 2, 3), (2,)], {"use_sequence_length": True}, integers={"sequence_length": 5}),
         Sample([(4, 2)]),
     )
-
-    def shapes(self, data=None, sequence_length=None, output=None):
-        """Input and output are alike; there is a length for each sequence."""
-        known = merge(data, output)
-        if known is None:
-            return {}
-        found = self._lengths_rule(known, sequence_length)
-        return {**same_shape(("data", "output"), {"data": found.get("data", known)}), **found}
 
     def compute(self, xp, data, sequence_length=None):
         """Return the reversed sequences."""
