@@ -141,7 +141,7 @@ def gradient(cls: type[Op]) -> str:
     if not cls.differentiable:
         return "It has no gradient."
     if cls.is_loss:
-        return "Its gradient is that of a loss: it reads no head gradient."
+        return "Its gradient reads no head gradient."
     return "Its gradient is written by hand." if cls.backward is not None else "Its gradient is derived from `compute`."
 
 

@@ -168,7 +168,7 @@ unary("_copy", "The input itself.", lambda xp, x: x,
       aliases=["identity"], domain="any", low=-2, high=2, whole=(-3, 4))
 unary("BlockGrad", "The input itself, as a constant to differentiation: its gradient is zero.",
       lambda xp, x: xp.stop_gradient(x), aliases=["_sparse_stop_gradient", "stop_gradient"],
-      domain="any", low=-2, high=2, whole=(-3, 4), smooth=False)
+      domain="any", low=-2, high=2, whole=(-3, 4), smooth=False).is_loss = True  # it reads no head gradient
 unary("zeros_like", "Zeros.", lambda xp, x: xp.zeros_like(x),
       aliases=["_sparse_zeros_like"], domain="any", whole=(-3, 4))
 unary("ones_like", "Ones.", lambda xp, x: xp.ones_like(x), domain="any", whole=(-3, 4))
