@@ -26,7 +26,7 @@ from symgraph.graph.lower import Hyper, Lowered, Merge, lower, mergeable, renewa
 from symgraph.graph.node import Entry, Node
 from symgraph.graph.view import View
 from symgraph.ndarray import NDArray
-from symgraph.ndarray.random_state import next_seed
+from symgraph.ndarray.random_state import next_state
 from symgraph.op import Op
 from symgraph.program import Spec
 
@@ -93,7 +93,7 @@ class Executor:
         self._current: dict[bool, _Bound] = {}
         self._consumed = False
         self._with_gradients = any(r != "null" for r in self._requests)
-        self._state = np.array([next_seed(), 0], np.uint64)
+        self._state = np.zeros(2, np.uint64)
         self._monitor: Callable[[str, NDArray], object] | None = None
         self._monitor_all = False
         self._overrides: dict[tuple[str, str], float] = {}
@@ -589,10 +589,10 @@ class _Bound:
 
 
 def _with_fresh_numbers(plan: Plan, state: Array) -> Callable[[], None]:
-    """Return what runs the first half of a plan one step further in its stream of random numbers."""
+    """Return what runs the first half of a plan with the next random numbers of this process."""
 
     def run() -> None:
-        state[1] += np.uint64(1)
+        state[...] = next_state()
         plan.run_first()
 
     return run

@@ -3,7 +3,7 @@
 Numbers are counter-based (`symgraph.backends.numpy.random_bits`): the seed, the number of the draw since seeding, and
 the position in the array decide each of them.
 
-What does not belong here: random operators of graphs; an executor draws by a seed of its own, taken from here.
+What does not belong here: random operators of graphs; but `seed` decides their numbers, too.
 """
 
 from symgraph.ndarray.random import (
@@ -16,12 +16,11 @@ from symgraph.ndarray.random import (
     uniform,
     uniform_like,
 )
-from symgraph.ndarray.random_state import next_seed, seed
+from symgraph.ndarray.random_state import seed
 
 __all__ = [
     "exponential",
     "exponential_like",
-    "next_seed",
     "normal",
     "normal_like",
     "randint",

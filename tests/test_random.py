@@ -11,7 +11,7 @@ import pytest
 import symgraph as mx
 from symgraph.backends.numpy import random_bits
 from symgraph.errors import ArgumentError, ShapeError
-from symgraph.ndarray.random_state import next_seed, next_state
+from symgraph.ndarray.random_state import next_state
 from tests.snapshots import Snapshots
 
 #: As in tests/backends/numpy/test_random_bits.py: truly random numbers would fail a bound with a probability of 1e-7.
@@ -52,11 +52,14 @@ def test_seeds_count_modulo_2_64() -> None:
     assert next_state().tolist() == [2**40, 0]
 
 
-def test_seeds_of_executors_differ() -> None:
-    seeds = [next_seed() for _ in range(100)]
-    assert len(set(seeds)) == 100
+def test_the_seed_decides_what_a_graph_draws() -> None:
+    noise = mx.sym.Dropout(mx.sym.Variable("x"), p=0.5)
+    executor = noise.bind(mx.cpu(), {"x": mx.nd.ones((100,))}, grad_req="null")
     mx.random.seed(5)
-    assert [next_seed() for _ in range(100)] == seeds
+    first, second = (executor.forward(is_train=True)[0].asnumpy() for _ in range(2))
+    assert (first != second).any()
+    mx.random.seed(5)
+    np.testing.assert_array_equal(executor.forward(is_train=True)[0].asnumpy(), first)
 
 
 def test_threads_do_not_share_steps() -> None:

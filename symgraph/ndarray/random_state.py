@@ -1,7 +1,7 @@
 """The seed of this process, and how often it was drawn from.
 
-``symgraph.backends.numpy.random_bits`` turns (seed, step) into numbers. Every imperative draw takes a step of its own;
-an executor takes a seed of its own and counts its steps by itself.
+``symgraph.backends.numpy.random_bits`` turns (seed, step) into numbers. Every imperative draw, and every run of a graph
+that draws, takes a step of its own.
 
 What does not belong here: distributions.
 """
@@ -17,10 +17,7 @@ import numpy as np
 from symgraph.backends.numpy import random_bits
 from symgraph.errors import ArgumentError
 
-__all__ = ["next_seed", "next_state", "seed"]
-
-#: Key of the draws that make seeds; no operator has a key this large.
-_SEED_KEY = 2**63
+__all__ = ["next_state", "seed"]
 
 
 class _Process:
@@ -52,8 +49,3 @@ def seed(seed_state: SupportsIndex, ctx: Any = "all") -> None:
 def next_state() -> np.ndarray[Any, Any]:
     """Return (seed, step) for one draw, uint64 of shape (2,); the next one has the next step."""
     return np.array([_Process.seed, next(_Process.steps)], np.uint64)
-
-
-def next_seed() -> int:
-    """Return a seed for something that counts its own steps; it depends on the process's seed and steps alone."""
-    return int(random_bits.words(next_state(), _SEED_KEY, 1)[0])
