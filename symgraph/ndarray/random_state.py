@@ -14,7 +14,6 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from symgraph.backends.numpy import random_bits
 from symgraph.errors import ArgumentError
 
 __all__ = ["next_state", "seed"]
