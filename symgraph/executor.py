@@ -599,15 +599,19 @@ def _with_fresh_numbers(plan: Plan, state: Array) -> Callable[[], None]:
 
 
 def _shown(view: View, inputs: bool) -> list[tuple[str, Entry]]:
-    """Return what a monitor sees: all outputs of all operators, before them their inputs if asked for."""
+    """Return what a monitor sees: all outputs of all operators; before them, if asked for, their inputs.
+
+    An input that is a variable is shown under the variable's name first, each time it is read.
+    """
     shown: list[tuple[str, Entry]] = []
     for node in view.nodes:
         if isinstance(node.op, Op):
             if inputs:
-                shown += [(f"{node.name}_{n}", e) for n, e in zip(node.op.input_names(), node.inputs, strict=True)]
+                for name, entry in zip(node.op.input_names(), node.inputs, strict=True):
+                    if entry.node.op is None:
+                        shown.append((entry.node.name, entry))
+                    shown.append((f"{node.name}_{name}", entry))
             shown += [(node.output_name(j), Entry(node, j)) for j in range(node.num_outputs)]
-        elif inputs:
-            shown.append((node.name, Entry(node)))
     return shown
 
 
