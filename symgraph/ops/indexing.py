@@ -525,14 +525,6 @@ class _Sequences(Op):
         found[batch] = lengths[0]
         return {"sequence_length": lengths, "data": tuple(found)}
 
-    def shapes(self, data=None, sequence_length=None, output=None):
-        """Input and output are alike; there is a length for each sequence."""
-        known = merge(data, output)
-        if known is None:
-            return {}
-        found = self._lengths_rule(known, sequence_length)
-        return {**same_shape(("data", "output"), {"data": found.get("data", known)}), **found}
-
     def _position(self, xp, data, sequence_length):
         """Return the index in time and each sequence's length, as integers that broadcast over the data."""
         time, batch = self._axes(data.shape)
@@ -547,8 +539,20 @@ class _Sequences(Op):
         return position, xp.reshape(_whole(xp, sequence_length), shape)
 
 
+class _SameShape(_Sequences):
+    """What changes elements of the sequences, and not their number."""
+
+    def shapes(self, data=None, sequence_length=None, output=None):
+        """Input and output are alike; there is a length for each sequence."""
+        known = merge(data, output)
+        if known is None:
+            return {}
+        found = self._lengths_rule(known, sequence_length)
+        return {**same_shape(("data", "output"), {"data": found.get("data", known)}), **found}
+
+
 @op("SequenceMask", aliases=["_npx_sequence_mask"])
-class SequenceMask(_Sequences):
+class SequenceMask(_SameShape):
     """Overwrite what lies beyond the end of each sequence."""
 
     data: Tensor = arg("Sequences, (time, batch, ...), or with `axis` 1 (batch, time, ...).")
@@ -609,7 +613,7 @@ class SequenceLast(_Sequences):
 
 
 @op("SequenceReverse")
-class SequenceReverse(_Sequences):
+class SequenceReverse(_SameShape):
     """Reverse each sequence in time; what lies beyond its end stays."""
 
     data: Tensor = arg("Sequences, (time, batch, ...).")
