@@ -562,14 +562,15 @@ class Cast(Op):
 
 @op("amp_cast")
 class AmpCast(Op):
-    """Convert floating point numbers to another floating point type; everything else passes unchanged."""
+    """Convert between float16 and float32, for mixed precision; every other type passes unchanged."""
 
     data: Tensor = arg("Input, of any shape and element type.")
 
     dtype: NumberDType = param("Element type of the result.")
 
     samples = (
-        Sample([(3, 4)], {"dtype": "float64"}),
+        Sample([(3, 4)], {"dtype": "float16"}),
+        Sample([(3, 4)], {"dtype": "float32"}, dtypes={"data": "float64"}),
         Sample([(3, 4)], {"dtype": "float16"}, low=0, high=9, dtypes={"data": "int32"}),
     )
 
@@ -579,7 +580,7 @@ class AmpCast(Op):
 
     def _result(self, data):
         target = np.dtype(self.dtype)
-        return target if data.kind == "f" and target.kind == "f" else data
+        return target if {data.name, target.name} <= {"float16", "float32"} else data
 
     def dtypes(self, data=None):
         """What is not floating point keeps its type."""

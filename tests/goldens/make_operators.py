@@ -55,9 +55,21 @@ def make_data(case: Case) -> dict[str, np.ndarray]:
     return data
 
 
+#: Modules that hold operators under their name less a prefix.
+PREFIXES = {"_contrib_": mx.symbol.contrib, "_linalg_": mx.symbol.linalg, "_random_": mx.symbol.random}
+
+
+def function_of(name: str) -> Any:
+    """Return the function that composes an operator."""
+    for module in (mx.symbol.op, mx.symbol._internal):
+        if hasattr(module, name):
+            return getattr(module, name)
+    return next(getattr(m, name.removeprefix(p)) for p, m in PREFIXES.items() if name.startswith(p))
+
+
 def compose(case: Case) -> Any:
     """Call the operator on one variable per input."""
-    function = getattr(mx.symbol.op, case.op, None) or getattr(mx.symbol._internal, case.op)
+    function = function_of(case.op)
     variables = {name: mx.sym.Variable(name) for name in case.inputs}
     if all(name.startswith("arg") for name in variables):
         return function(*variables.values(), name="op", **case.attrs)

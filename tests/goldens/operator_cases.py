@@ -1943,3 +1943,62 @@ for name, more in {"_random_uniform": {"low": -1, "high": 2}, "_random_normal": 
         case(f"{name}-{dtype}", name, values=False, shape=(2,), dtype=dtype)
 case("_random_normal-negative-scale", "_random_normal", values=False, shape=(2,), scale=-1)
 case("_random_uniform-swapped", "_random_uniform", values=False, shape=(2,), low=2, high=1)
+case("_random_exponential", "_random_exponential", values=False, shape=(2, 3), lam=2)
+case("_random_exponential-bad", "_random_exponential", values=False, shape=(2, 3), lam=-1)
+case("_random_randint", "_random_randint", values=False, low=-2, high=5, shape=(2, 3))
+case("_random_randint-int64", "_random_randint", values=False, low=0, high=5, shape=(2, 3), dtype="int64")
+for name, more in {"uniform": {"low": -1}, "normal": {"loc": 1}, "exponential": {"lam": 2}}.items():
+    case(f"_random_{name}_like", f"_random_{name}_like", {"data": uniform(2, 3)}, values=False, **more)
+for shape in ((), (3,), (2, 2)):
+    for name, inputs in {"uniform": ("low", "high"), "normal": ("mu", "sigma"), "exponential": ("lam",)}.items():
+        arrays = {key: uniform(2, low=at + 0.2, high=at + 1) for at, key in enumerate(inputs)}
+        case(f"_sample_{name}-{len(shape)}", f"_sample_{name}", arrays, values=False, shape=shape)
+case(
+    "_sample_normal-float64",
+    "_sample_normal",
+    {"mu": uniform(2), "sigma": uniform(2, low=0.1)},
+    values=False,
+    dtype="float64",
+)
+case("_sample_normal-mismatch", "_sample_normal", {"mu": uniform(2), "sigma": uniform(3, low=0.1)}, values=False)
+
+# ---- a few of the others that real models use ------------------------------------------------------------------------
+
+case("_contrib_div_sqrt_dim", "_contrib_div_sqrt_dim", {"data": uniform(2, 3, 5)})
+case("_contrib_div_sqrt_dim-float64", "_contrib_div_sqrt_dim", {"data": uniform(3, dtype="float64")})
+case("_contrib_round_ste", "_contrib_round_ste", {"data": given(0.5, 1.5, -0.5, -2.5, 2.2, -0.7)})
+case("_contrib_sign_ste", "_contrib_sign_ste", {"data": given(0.5, -0.5, 0.0, -2.5)})
+for scalar in (-0.5, 2):
+    case(f"_contrib_gradientmultiplier-{scalar}", "_contrib_gradientmultiplier", {"data": uniform(2, 3)}, scalar=scalar)
+for source, target in (("float32", "float16"), ("float16", "float32"), ("int32", "float16"), ("float64", "float32")):
+    case(f"amp_cast-{source}-{target}", "amp_cast", {"data": whole(2, 3, dtype=source)}, dtype=target)
+case("_square_sum", "_square_sum", {"data": uniform(2, 3)}, axis=1)
+for start, axis, repeat in ((0, None, 1), (1, 1, 1), (2, -1, 1), (0, None, 2)):
+    more = {} if axis is None else {"axis": axis}
+    case(
+        f"_contrib_arange_like-{start}-{axis}-{repeat}",
+        "_contrib_arange_like",
+        {"data": uniform(2, 4)},
+        start=start,
+        step=0.5,
+        repeat=repeat,
+        **more,
+    )
+for a in (False, True):
+    for b in (False, True):
+        left, right = uniform(2, *((4, 3) if a else (3, 4))), uniform(2, *((5, 4) if b else (4, 5)))
+        case(f"_linalg_gemm2-{a:d}{b:d}", "_linalg_gemm2", {"A": left, "B": right}, transpose_a=a, transpose_b=b)
+        more = {"A": left, "B": right, "C": uniform(2, 3, 5)}
+        case(f"_linalg_gemm-{a:d}{b:d}", "_linalg_gemm", more, transpose_a=a, transpose_b=b, alpha=2.0, beta=-0.5)
+case("_linalg_gemm2-alpha", "_linalg_gemm2", {"A": uniform(3, 4), "B": uniform(4, 2)}, alpha=0.5)
+case("_linalg_gemm2-axis", "_linalg_gemm2", {"A": uniform(2, 3, 4, 5), "B": uniform(2, 5, 4, 2)}, axis=1)
+case("_linalg_gemm2-mismatch", "_linalg_gemm2", {"A": uniform(2, 3, 4), "B": uniform(3, 4, 2)})
+case("_linalg_gemm-mismatch", "_linalg_gemm", {"A": uniform(3, 4), "B": uniform(4, 2), "C": uniform(3, 3)})
+for size in ((), (2,), (2, 3), (3, 4), (6, 8)):
+    label = "x".join(map(str, size)) or "default"
+    case(
+        f"_contrib_AdaptiveAvgPooling2D-{label}",
+        "_contrib_AdaptiveAvgPooling2D",
+        {"data": uniform(1, 2, 5, 7)},
+        output_size=size,
+    )
