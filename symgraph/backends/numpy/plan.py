@@ -239,9 +239,13 @@ class Plan:
             elif not _same(target, array):
                 part.append((copyto, target, array))
         self._runs = [_runner(parts[0]), _runner(parts[1], whole=True), _runner(parts[2])]
-        self._first = _runner([*parts[0], *parts[1]]) if _plain(parts[1]) else None
         self._context = contextvars.copy_context()
         self._context.run(np.seterr, all="ignore")
+        #: Runs the first half, and renews inputs. If anything fails, or Ctrl-C arrives, either no input has been renewed
+        #: or all have.
+        self.run_first: Callable[[], None] = self._run_in_parts
+        if _plain(parts[1]):
+            self.run_first = functools.partial(self._context.run, _runner([*parts[0], *parts[1]]))
 
     def bounds(self) -> tuple[int, int]:
         """Return where the renewing part and the second half begin, among the steps that are left."""
@@ -313,16 +317,9 @@ class Plan:
         self.run_first()
         self.run_second()
 
-    def run_first(self) -> None:
-        """Run the first half, and renew inputs.
-
-        If anything fails, or Ctrl-C arrives, either no input has been renewed or all have.
-        """
-        if self._first is not None:
-            self._context.run(self._first)
-        else:
-            self._context.run(self._runs[0])
-            self._context.run(self._runs[1])
+    def _run_in_parts(self) -> None:
+        self._context.run(self._runs[0])
+        self._context.run(self._runs[1])
 
     def run_again(self) -> None:
         """Run the first half again without renewing anything, for a second half that is to run once more."""
