@@ -26,7 +26,7 @@ from symgraph.graph.lower import Hyper, Lowered, Merge, lower, mergeable, renewa
 from symgraph.graph.node import Entry, Node
 from symgraph.graph.view import View
 from symgraph.ndarray import NDArray
-from symgraph.ndarray.random_state import next_state
+from symgraph.ndarray.random_state import next_state, rewound
 from symgraph.op import Op
 from symgraph.program import Spec
 
@@ -190,12 +190,13 @@ class Executor:
 
     @contextlib.contextmanager
     def preserved(self) -> Iterator[None]:
-        """Give every bound array its present values back at the end, whatever is run inside."""
+        """Give every bound array its present values back at the end, and the random numbers, whatever is run inside."""
         arrays = [x._data for x in (*self.arg_arrays, *self.aux_arrays, *self.grad_arrays) if x is not None]
         arrays += [*self._output_arrays, self._state]
         saved = [x.copy() for x in arrays]
         try:
-            yield
+            with rewound():
+                yield
         finally:
             for x, old in zip(arrays, saved, strict=True):
                 np.copyto(x, old)

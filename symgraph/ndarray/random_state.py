@@ -8,15 +8,17 @@ What does not belong here: distributions.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import operator
+from collections.abc import Iterator
 from typing import Any, SupportsIndex
 
 import numpy as np
 
 from symgraph.errors import ArgumentError
 
-__all__ = ["next_state", "seed"]
+__all__ = ["next_state", "rewound", "seed"]
 
 
 class _Process:
@@ -48,3 +50,14 @@ def seed(seed_state: SupportsIndex, ctx: Any = "all") -> None:
 def next_state() -> np.ndarray[Any, Any]:
     """Return (seed, step) for one draw, uint64 of shape (2,); the next one has the next step."""
     return np.array([_Process.seed, next(_Process.steps)], np.uint64)
+
+
+@contextlib.contextmanager
+def rewound() -> Iterator[None]:
+    """Give the random numbers back at the end: what is drawn afterwards is what was drawn inside."""
+    first, start = _Process.seed, next(_Process.steps)
+    _Process.steps = itertools.count(start)
+    try:
+        yield
+    finally:
+        _Process.seed, _Process.steps = first, itertools.count(start)
