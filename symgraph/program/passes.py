@@ -92,12 +92,15 @@ def optimize(
             if need not in provided:
                 source = next(p.name for p in PIPELINE if need in p.gives)
                 raise ArgumentError(f"pass {each.name!r} needs {need!r}, which pass {source!r} provides; leave it on")
-        before, start = len(program.equations), time.perf_counter()
+        before, start = program, time.perf_counter()
         program = each.run(program, evaluate)
         spent = (time.perf_counter() - start) * 1e3
-        program.verify()
+        try:
+            program.verify(before)
+        except AssertionError as broken:
+            raise AssertionError(f"pass {each.name!r} broke the program: {broken}") from None
         provided.update(each.gives)
-        records.append(PassRecord(each.name, before, len(program.equations), spent))
+        records.append(PassRecord(each.name, len(before.equations), len(program.equations), spent))
     return program, records
 
 

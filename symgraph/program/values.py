@@ -172,14 +172,30 @@ class Program:
         needed = self.needed(results)
         return [e for e in self.equations if any(id(v) in needed for v in e.outputs)]
 
-    def verify(self) -> None:
+    def verify(self, before: Program | None = None) -> None:
         """Check the form's promises; used after every pass.
+
+        Parameters
+        ----------
+        before
+            The program that this one was made from: it must have the same inputs and the same kinds of outputs, and
+            its equations are known to be good.
 
         Raises
         ------
         AssertionError
-            If a value is read before it is computed, computed twice, or an output comes from nowhere.
+            If a value is read before it is computed, computed twice, or of another shape or dtype than its primitive's
+            rule says; if an output comes from nowhere; if inputs or kinds of outputs have changed.
         """
+        if before is not None:
+            if self.inputs != before.inputs or self.hypers != before.hypers:
+                raise AssertionError("the inputs are others than before")
+            if len(self.outputs) != len(before.outputs):
+                raise AssertionError(f"there are {len(self.outputs)} outputs instead of {len(before.outputs)}")
+            for k, (v, old) in enumerate(zip(self.outputs, before.outputs, strict=True)):
+                if v is not old and v.spec != old.spec:
+                    raise AssertionError(f"output {k} is {v.spec}, and was {old.spec}")
+        good = set() if before is None else {id(e) for e in before.equations}
         known = {id(v) for v in (*self.inputs, *self.hypers)}
         for k, equation in enumerate(self.equations):
             for v in equation.inputs:
@@ -189,6 +205,11 @@ class Program:
                 if id(v) in known:
                     raise AssertionError(f"equation {k}, {equation}, computes {v} a second time")
                 known.add(id(v))
+            if id(equation) not in good:
+                specs = equation.primitive.specs([v.spec for v in equation.inputs], dict(equation.params))
+                if specs != [v.spec for v in equation.outputs]:
+                    found = ", ".join(str(v.spec) for v in equation.outputs)
+                    raise AssertionError(f"equation {k}, {equation}, says {found}, and its rule {specs[0]}")
         for k, v in enumerate(self.outputs):
             if v.kind != "constant" and id(v) not in known:
                 raise AssertionError(f"output {k}, {v}, is computed nowhere")
