@@ -212,6 +212,11 @@ _NO_LENGTH = param("Must be false: the data is always used whole.", default=Fals
 class _Softmax(Op):
     """What softmax and its kin have in common."""
 
+    axis: int
+    temperature: float | None
+    dtype: str | None
+    use_length: bool | None
+
     #: Sign of the data.
     sign: ClassVar[float] = 1.0
 
@@ -220,7 +225,7 @@ class _Softmax(Op):
         length = known.get("length")
         if data is None:
             return {}
-        axis = axis_of(self.axis, len(data))  # type: ignore[attr-defined]
+        axis = axis_of(self.axis, len(data))
         found: dict[str, Any] = {"data": data, "output": data}
         if "length" in self.input_names():
             rest = merge((*data[:axis], *data[axis + 1 :]), length)
@@ -230,7 +235,7 @@ class _Softmax(Op):
         return found
 
     def dtypes(self, **known: Any) -> Any:
-        wanted = self.dtype  # type: ignore[attr-defined]
+        wanted = self.dtype
         data, output = known.get("data"), known.get("output")
         floating("data", data)
         if wanted is not None:
@@ -247,13 +252,12 @@ class _Softmax(Op):
 
     def _shifted(self, xp: Any, data: Any) -> Any:
         """Return the data less their greatest element along the axis, over the temperature."""
-        o: Any = self
         floating("data", data.dtype)
-        x = data if o.dtype is None else xp.astype(data, o.dtype)
+        x = data if self.dtype is None else xp.astype(data, self.dtype)
         if self.sign < 0:
             x = -x
-        x = x - xp.max(x, o.axis, keepdims=True)
-        return x if o.temperature in (None, 1.0) else x / o.temperature
+        x = x - xp.max(x, self.axis, keepdims=True)
+        return x if self.temperature in (None, 1.0) else x / self.temperature
 
     def _wide(self, xp: Any, data: Any, dy: Any, y: Any) -> tuple[Any, Any]:
         """Return head gradient and result in the wider one of the element types of the data and the result."""
@@ -262,15 +266,15 @@ class _Softmax(Op):
 
     def _returned(self, xp: Any, dx: Any, data: Any) -> Any:
         """Return a gradient by the shifted data as one by the data."""
-        factor = self.sign / (self.temperature or 1.0)  # type: ignore[attr-defined]
+        factor = self.sign / (self.temperature or 1.0)
         return xp.astype(dx if factor == 1 else dx * factor, data.dtype)
 
     def _gradient(self, xp: Any, dy: Any, data: Any, output: Any) -> Any:
         dy, y = self._wide(xp, data, dy, output)
-        return _softmax_gradient(xp, dy, y, self.axis)  # type: ignore[attr-defined]
+        return _softmax_gradient(xp, dy, y, self.axis)
 
     def _refuse_length(self) -> None:
-        if self.use_length:  # type: ignore[attr-defined]
+        if self.use_length:
             raise ArgumentError("use_length must be false: only softmax takes lengths", where=self.op_name)
 
 

@@ -91,11 +91,17 @@ def check_rank(name: str, shape: Known, rank: int) -> None:
 class _Windows(Op):
     """What convolutions and their transposes have in common: windows, groups, layouts."""
 
+    kernel: Shape
+    num_filter: int
+    num_group: int
+    no_bias: bool
+    layout: str | None
+
     def _rank(self) -> int:
-        rank = len(self.kernel)  # type: ignore[attr-defined]
+        rank = len(self.kernel)
         if not 1 <= rank <= 3:
-            raise ArgumentError(f"kernel is {self.kernel}, but must have 1 to 3 values", where=self.op_name)  # type: ignore[attr-defined]
-        layout = self.layout  # type: ignore[attr-defined]
+            raise ArgumentError(f"kernel is {self.kernel}, but must have 1 to 3 values", where=self.op_name)
+        layout = self.layout
         if layout is not None and len(layout) != rank + 2:
             raise ArgumentError(f"layout {layout} does not fit a kernel of {rank} value(s)", where=self.op_name)
         return rank
@@ -105,10 +111,10 @@ class _Windows(Op):
 
     def _extent(self) -> tuple[int, ...]:
         """Length of the window along each axis, gaps of dilation included."""
-        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self._each("dilate", 1), strict=True))  # type: ignore[attr-defined]
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self._each("dilate", 1), strict=True))
 
     def _groups(self, channels: int | None, name: str = "channels") -> int:
-        groups: int = self.num_group  # type: ignore[attr-defined]
+        groups: int = self.num_group
         if channels is not None and channels % groups:
             raise ShapeError(f"{channels} {name} do not fit num_group {groups}")
         return groups
@@ -118,13 +124,12 @@ class _Convolution(_Windows):
     """Rules and computation of a convolution."""
 
     def shapes(self, data: Known = None, weight: Known = None, bias: Known = None, output: Known = None) -> Any:
-        o: Any = self
-        rank, layout = self._rank(), o.layout
+        rank, layout = self._rank(), self.layout
         check_rank("data", data, rank)
         check_rank("output", output, rank)
         data, weight, output = first(data, layout), first(weight, layout), first(output, layout)
-        groups = self._groups(o.num_filter, "filters")
-        known = merge((o.num_filter, None, *o.kernel), weight)
+        groups = self._groups(self.num_filter, "filters")
+        known = merge((self.num_filter, None, *self.kernel), weight)
         x = data or (None,) * (rank + 2)
         y = output or (None,) * (rank + 2)
         channels = x[1] if known is None or known[1] is None else known[1] * groups
@@ -140,18 +145,17 @@ class _Convolution(_Windows):
             ahead.append(None if n is None else (n + 2 * pad - extent) // stride + 1)
             back.append(m - 1 + extent - 2 * pad if n is None and m is not None and stride == 1 else n)
         found: dict[str, Any] = {
-            "weight": last((o.num_filter, inside, *o.kernel), layout),
-            "output": last((batch, o.num_filter, *ahead), layout),
+            "weight": last((self.num_filter, inside, *self.kernel), layout),
+            "output": last((batch, self.num_filter, *ahead), layout),
             "data": last((batch, channels if x[1] is None else x[1], *back), layout),
         }
-        return found if o.no_bias else found | {"bias": (o.num_filter,)}
+        return found if self.no_bias else found | {"bias": (self.num_filter,)}
 
     def compute(self, xp: Any, data: Any, weight: Any, bias: Any = None) -> Any:
-        o: Any = self
         check_rank("data", data.shape, self._rank())
-        x, w = channels_first(xp, data, o.layout), channels_first(xp, weight, o.layout)
-        y = xp.conv(x, w, self._each("stride", 1), self._each("dilate", 1), self._each("pad", 0), o.num_group)
-        return _back(xp, _biased(xp, y, bias), o.layout)
+        x, w = channels_first(xp, data, self.layout), channels_first(xp, weight, self.layout)
+        y = xp.conv(x, w, self._each("stride", 1), self._each("dilate", 1), self._each("pad", 0), self.num_group)
+        return _back(xp, _biased(xp, y, bias), self.layout)
 
 
 def _biased(xp: Any, y: Any, bias: Any) -> Any:

@@ -247,6 +247,8 @@ class SVMOutput(Op):
 class _Regression(Op):
     """Rules of the regression outputs; subclasses say what the output and the difference are."""
 
+    grad_scale: float
+
     is_loss = True
 
     def shapes(self, data: Known = None, label: Known = None, output: Known = None) -> Any:
@@ -273,7 +275,7 @@ class _Regression(Op):
     def backward(self, xp: Any, data: Any, label: Any, output: Any) -> Any:
         each = label.size // label.shape[0] if label.ndim and label.shape[0] else 1
         dx = self.difference(xp, output, xp.reshape(label, data.shape))
-        return _scaled(dx, self.grad_scale / max(1, each)), None  # type: ignore[attr-defined]
+        return _scaled(dx, self.grad_scale / max(1, each)), None
 
     def difference(self, xp: Any, output: Any, label: Any) -> Any:
         """Return the gradient of the loss of one element by the data."""

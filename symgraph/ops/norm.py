@@ -49,13 +49,19 @@ def _centred_gradient(dy: Any, centred: Any, square: Any, scale: Any, total: Any
 class _BatchNorm(Op):
     """Rules and computation of batch normalization."""
 
+    eps: float
+    momentum: float
+    fix_gamma: bool
+    use_global_stats: bool
+    output_mean_var: bool
+
     #: What the third output holds.
     gives_inverse_deviation = True
 
     outputs = ("output", "mean", "var")
 
     def num_visible(self) -> int:
-        return 3 if self.output_mean_var else 1  # type: ignore[attr-defined]
+        return 3 if self.output_mean_var else 1
 
     def _axis(self, rank: int) -> int:
         if rank < 1:
@@ -90,12 +96,11 @@ class _BatchNorm(Op):
 
     def _own(self, training: bool) -> bool:
         """Tell whether the statistics are those of the data."""
-        return training and not self.use_global_stats  # type: ignore[attr-defined]
+        return training and not self.use_global_stats
 
     def compute(
         self, xp: Any, data: Any, gamma: Any, beta: Any, moving_mean: Any, moving_var: Any, *, training: bool
     ) -> Any:
-        o: Any = self
         axis = self._axis(data.ndim)
         if gamma.size != data.shape[axis]:
             raise ShapeError(
@@ -109,15 +114,15 @@ class _BatchNorm(Op):
             mean = xp.sum(x, over) / count
             centred = x - _aligned(xp, mean, axis, data.ndim)
             var = xp.sum(xp.square(centred), over) / count
-            new_mean = moving_mean * o.momentum + mean * (1.0 - o.momentum)
-            new_var = moving_var * o.momentum + var * (1.0 - o.momentum)
-            inverse = xp.reciprocal(xp.sqrt(var + o.eps))
-            scale = inverse if o.fix_gamma else gamma * inverse
+            new_mean = moving_mean * self.momentum + mean * (1.0 - self.momentum)
+            new_var = moving_var * self.momentum + var * (1.0 - self.momentum)
+            inverse = xp.reciprocal(xp.sqrt(var + self.eps))
+            scale = inverse if self.fix_gamma else gamma * inverse
             y = centred * _aligned(xp, scale, axis, data.ndim) + _aligned(xp, beta, axis, data.ndim)
         else:
             mean, var = moving_mean, moving_var
-            inverse = xp.reciprocal(xp.sqrt(var + o.eps))
-            scale = inverse if o.fix_gamma else gamma * inverse
+            inverse = xp.reciprocal(xp.sqrt(var + self.eps))
+            scale = inverse if self.fix_gamma else gamma * inverse
             shift = beta - mean * scale
             y = x * _aligned(xp, scale, axis, data.ndim) + _aligned(xp, shift, axis, data.ndim)
         # MXNet: the output called var is one over the standard deviation.
@@ -135,26 +140,25 @@ class _BatchNorm(Op):
         dy: Any = None,
         dy_output: Any = None,
     ) -> Any:
-        o: Any = self
         axis = self._axis(data.ndim)
         over = tuple(k for k in range(data.ndim) if k != axis)
         head = xp.astype(dy if dy is not None else dy_output, gamma.dtype)
         x = xp.astype(data, gamma.dtype)
-        inverse = var if self.gives_inverse_deviation else xp.reciprocal(xp.sqrt(var + o.eps))
+        inverse = var if self.gives_inverse_deviation else xp.reciprocal(xp.sqrt(var + self.eps))
         centred = x - _aligned(xp, mean, axis, data.ndim)
         total, product = xp.sum(head, over), xp.sum(head * centred, over)
 
         def along(v: Any) -> Any:
             return _aligned(xp, v, axis, data.ndim)
 
-        scale = along(inverse if o.fix_gamma else gamma * inverse)
+        scale = along(inverse if self.fix_gamma else gamma * inverse)
         if self._own(training):
             count = data.size // max(1, data.shape[axis])
             square = along(xp.square(inverse))
             dx = _centred_gradient(head, centred, square, scale, along(total), along(product), count)
         else:
             dx = head * scale
-        dgamma = xp.zeros_like(gamma) if o.fix_gamma else product * inverse
+        dgamma = xp.zeros_like(gamma) if self.fix_gamma else product * inverse
         return xp.astype(dx, data.dtype), dgamma, total, None, None
 
 
@@ -225,6 +229,8 @@ class BatchNormV1(_BatchNorm):
 class _Grouped(Op):
     """A normalization over some axes of the data, with a scale and a shift."""
 
+    eps: float
+
     def num_visible(self) -> int:
         return 3 if getattr(self, "output_mean_var", False) else 1
 
@@ -247,7 +253,7 @@ class _Grouped(Op):
         mean = xp.sum(x, over, keepdims=True) / count
         centred = x - mean
         var = xp.sum(xp.square(centred), over, keepdims=True) / count
-        return centred, var + self.eps, mean  # type: ignore[attr-defined]
+        return centred, var + self.eps, mean
 
 
 @op("LayerNorm", aliases=("_npx_layer_norm",))

@@ -121,24 +121,29 @@ class MultiUpdate(Update):
 class MultiSGD(MultiUpdate):
     """Gradient descent for several weights, with momentum if it is among the states."""
 
+    lrs: Floats
+    wds: Floats
+    momentum: float
+    rescale_grad: float
+    clip_gradient: float
+
     def rates(self, xp: Any, k: int, tail: tuple[Any, ...], dtype: Any) -> tuple[Any, Any]:
         """Return the learning rate of weight `k` and its product with the decay, as 0-d arrays."""
         if tail:
             # MXNet: given as tensors, the two are multiplied as they are, in float32.
             lr, wd = (xp.reshape(xp.slice(x, [(k, k + 1, 1)]), ()) for x in tail)
             return xp.astype(lr, dtype), xp.astype(lr * wd, dtype)
-        self.one_each(lrs=self.lrs, wds=self.wds)  # type: ignore[attr-defined]
-        lr, wd = xp.scalar(self.lrs[k], dtype), xp.scalar(self.wds[k], dtype)  # type: ignore[attr-defined]
+        self.one_each(lrs=self.lrs, wds=self.wds)
+        lr, wd = xp.scalar(self.lrs[k], dtype), xp.scalar(self.wds[k], dtype)
         return lr, lr * wd
 
     def rule(self, xp: Any, k: int, tail: tuple[Any, ...], weight: Any, grad: Any, *states: Any) -> tuple[Any, ...]:
-        o: Any = self
-        (rescale,) = scalars(xp, weight, o.rescale_grad)
+        (rescale,) = scalars(xp, weight, self.rescale_grad)
         lr, decay = self.rates(xp, k, tail, weight.dtype)
-        step = lr * clip(xp, rescale * grad, o.clip_gradient)
+        step = lr * clip(xp, rescale * grad, self.clip_gradient)
         if not states:
             return (weight - (decay * weight + step),)
-        mom = xp.scalar(o.momentum, weight.dtype) * states[0] - decay * weight - step
+        mom = xp.scalar(self.momentum, weight.dtype) * states[0] - decay * weight - step
         return weight + mom, mom
 
 
@@ -319,6 +324,14 @@ class PreloadedMultiMPSGDMomUpdate(MultiSGD):
 class MultiAdamW(MultiUpdate):
     """`_adamw_update` for several weights; the factor of the gradient is one tensor for all."""
 
+    lrs: Floats
+    beta1: float
+    beta2: float
+    epsilon: float
+    wds: Floats
+    etas: Floats
+    clip_gradient: float
+
     tail = ("rescale_grad",)
 
     def step(self, xp: Any, k: int, tail: tuple[Any, ...], weight: Any, grad: Any, *states: Any) -> tuple[Any, ...]:
@@ -327,13 +340,12 @@ class MultiAdamW(MultiUpdate):
         return tuple(xp.where(fit, a, b) for a, b in zip(new, (weight, *states), strict=True))
 
     def rule(self, xp: Any, k: int, tail: tuple[Any, ...], weight: Any, grad: Any, *states: Any) -> tuple[Any, ...]:
-        o: Any = self
-        self.one_each(lrs=o.lrs, wds=o.wds, etas=o.etas)
+        self.one_each(lrs=self.lrs, wds=self.wds, etas=self.etas)
         lr, beta1, beta2, epsilon, wd, eta = scalars(
-            xp, weight, o.lrs[k], o.beta1, o.beta2, o.epsilon, o.wds[k], o.etas[k]
+            xp, weight, self.lrs[k], self.beta1, self.beta2, self.epsilon, self.wds[k], self.etas[k]
         )
         mean, var = states
-        grad = clip(xp, xp.astype(tail[0], weight.dtype) * grad, o.clip_gradient)
+        grad = clip(xp, xp.astype(tail[0], weight.dtype) * grad, self.clip_gradient)
         square = xp.square(grad)
         # MXNet: averages as interpolations, so an infinite gradient leaves NaN.
         mean = beta1 * (mean - grad) + grad
@@ -403,17 +415,21 @@ class MultiMPAdamWUpdate(MultiAdamW):
 class MultiLamb(MultiUpdate):
     """Both phases of a LAMB step for several weights."""
 
+    learning_rates: Floats
+    wds: Floats
+    step_count: Shape
+    num_tensors: int
+
     @property
     def num_updated(self) -> int:
         return int(getattr(self, "num_tensors"))  # noqa: B009
 
     def rule(self, xp: Any, k: int, tail: tuple[Any, ...], weight: Any, grad: Any, *states: Any) -> tuple[Any, ...]:
-        o: Any = self
-        self.one_each(learning_rates=o.learning_rates, wds=o.wds, step_count=o.step_count)
-        step, mean, var = lamb_direction(xp, o, o.step_count[k], o.wds[k], weight, grad, *states)
+        self.one_each(learning_rates=self.learning_rates, wds=self.wds, step_count=self.step_count)
+        step, mean, var = lamb_direction(xp, self, self.step_count[k], self.wds[k], weight, grad, *states)
         r1, r2 = (xp.sqrt(xp.sum(xp.square(x))) for x in (weight, step))
-        (lr,) = scalars(xp, weight, o.learning_rates[k])
-        return weight - lamb_rate(xp, o, lr, r1, r2) * step, mean, var
+        (lr,) = scalars(xp, weight, self.learning_rates[k])
+        return weight - lamb_rate(xp, self, lr, r1, r2) * step, mean, var
 
 
 _STEP_COUNT = param("Number of this step for each weight, counted from 1.")

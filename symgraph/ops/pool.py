@@ -22,13 +22,19 @@ Layout = Literal["NCW", "NCHW", "NCDHW", "NWC", "NHWC", "NDHWC"] | None
 class _Pooling(Op):
     """Rules and computation of pooling."""
 
+    kernel: Shape
+    stride: Shape
+    pad: Shape
+    pool_type: str
+    global_pool: bool
+    pooling_convention: str
+
     def _spatial_rank(self, shape: Known) -> int | None:
         """Return how many spatial axes there are; None if nothing says so yet."""
-        o: Any = self
-        if not o.global_pool:
-            if not 1 <= len(o.kernel) <= 3:
-                raise ArgumentError(f"kernel is {o.kernel}, but must have 1 to 3 values", where=o.op_name)
-            return len(o.kernel)
+        if not self.global_pool:
+            if not 1 <= len(self.kernel) <= 3:
+                raise ArgumentError(f"kernel is {self.kernel}, but must have 1 to 3 values", where=self.op_name)
+            return len(self.kernel)
         if shape is None:
             return None
         if not 3 <= len(shape) <= 5:
@@ -36,11 +42,11 @@ class _Pooling(Op):
         return len(shape) - 2
 
     def _each(self, name: str, default: int) -> tuple[int, ...]:
-        return spatial(self.op_name, name, getattr(self, name), len(self.kernel), default)  # type: ignore[attr-defined]
+        return spatial(self.op_name, name, getattr(self, name), len(self.kernel), default)
 
     def _length(self, n: int, kernel: int, stride: int, pad: int) -> int:
         """Return how many windows there are along an axis of length `n`."""
-        convention: str = self.pooling_convention  # type: ignore[attr-defined]
+        convention: str = self.pooling_convention
         if convention == "same":
             if pad:
                 raise ArgumentError("pad must be 0: pooling_convention='same' decides the padding", where=self.op_name)
@@ -53,10 +59,9 @@ class _Pooling(Op):
 
     def _pads(self, lengths: PartialShape) -> tuple[tuple[int, ...], Pads]:
         """Return how many windows there are along each axis, and the padding on both of its sides."""
-        o: Any = self
         counts, pads = [], []
         for n, kernel, stride, pad in zip(
-            lengths, o.kernel, self._each("stride", 1), self._each("pad", 0), strict=True
+            lengths, self.kernel, self._each("stride", 1), self._each("pad", 0), strict=True
         ):
             assert n is not None
             count = self._length(n, kernel, stride, pad)
@@ -65,7 +70,6 @@ class _Pooling(Op):
         return tuple(counts), tuple(pads)
 
     def _infer(self, data: Known, output: Known, layout: str | None = None) -> dict[str, PartialShape]:
-        o: Any = self
         rank = self._spatial_rank(data if data is not None else output)
         if rank is None:
             return {}
@@ -74,15 +78,15 @@ class _Pooling(Op):
         x = first(data, layout) or (None,) * (rank + 2)
         y = first(output, layout) or (None,) * (rank + 2)
         lead = tuple(m if m is not None else n for m, n in zip(x[:2], y[:2], strict=True))
-        if o.global_pool:
+        if self.global_pool:
             ahead: list[int | None] = [1] * rank
             back = list(x[2:])
         else:
             ahead, back = [], []
-            rows = zip(x[2:], y[2:], o.kernel, self._each("stride", 1), self._each("pad", 0), strict=True)
+            rows = zip(x[2:], y[2:], self.kernel, self._each("stride", 1), self._each("pad", 0), strict=True)
             for n, m, kernel, stride, pad in rows:
                 ahead.append(None if n is None else self._length(n, kernel, stride, pad))
-                known = n is None and m is not None and stride == 1 and o.pooling_convention != "same"
+                known = n is None and m is not None and stride == 1 and self.pooling_convention != "same"
                 back.append(m - 1 + kernel - 2 * pad if known and m is not None else n)
         found_output, found_data = last((*lead, *ahead), layout), last((*lead, *back), layout)
         assert found_output is not None
@@ -95,38 +99,37 @@ class _Pooling(Op):
         `divisor` says what an average divides by: the elements of the window in the ``data``, those in the data and its
         padding (``padded``), or all that a ``window`` has.
         """
-        o: Any = self
         axes = tuple(range(2, x.ndim))
-        if o.global_pool and o.pool_type != "max":
+        if self.global_pool and self.pool_type != "max":
             kernel, pads, stride = x.shape[2:], ((0, 0),) * len(axes), (1,) * len(axes)
 
             def total(v: Any) -> Any:
                 return xp.sum(v, axes, keepdims=True)
         else:
             # The greatest of everything goes through windows, too: its gradient goes to one element, not to all ties.
-            kernel = x.shape[2:] if o.global_pool else o.kernel
-            stride = (1,) * len(axes) if o.global_pool else self._each("stride", 1)
-            pads = ((0, 0),) * len(axes) if o.global_pool else self._pads(x.shape[2:])[1]
+            kernel = x.shape[2:] if self.global_pool else self.kernel
+            stride = (1,) * len(axes) if self.global_pool else self._each("stride", 1)
+            pads = ((0, 0),) * len(axes) if self.global_pool else self._pads(x.shape[2:])[1]
 
             def total(v: Any) -> Any:
                 return xp.sum_pool(v, kernel, stride, pads)
 
-        if o.pool_type == "max":
+        if self.pool_type == "max":
             return xp.max_pool(x, kernel, stride, pads)
-        if o.pool_type == "sum":
+        if self.pool_type == "sum":
             return total(x)
-        if o.pool_type == "lp":
+        if self.pool_type == "lp":
             return _norm(xp, total, x, p)
         y = total(x)
         counts = [
-            _counts(n, m, k, s, low, (0 if o.global_pool else o_pad), divisor)
+            _counts(n, m, k, s, low, (0 if self.global_pool else o_pad), divisor)
             for n, m, k, s, (low, _), o_pad in zip(
                 x.shape[2:],
                 y.shape[2:],
                 kernel,
                 stride,
                 pads,
-                self._each("pad", 0) if not o.global_pool else kernel,
+                self._each("pad", 0) if not self.global_pool else kernel,
                 strict=True,
             )
         ]
