@@ -12,6 +12,7 @@ from symgraph.context import cpu
 from symgraph.errors import ArgumentError
 from symgraph.executor import Executor
 from symgraph.ndarray import NDArray
+from symgraph.ndarray.random_state import seed
 from symgraph.op import Op
 from symgraph.program import Program, Value
 from symgraph.symbol import Symbol
@@ -79,6 +80,7 @@ def check_gradient(
     rng = np.random.default_rng(zlib.crc32(symbol.tojson().encode()))
     direction = {n: rng.uniform(-1, 1, arguments[n].shape) for n in moving}
     with executor.preserved():
+        seed(0)  # each evaluation draws the same random numbers
         outputs = [y.asnumpy() for y in executor.forward(is_train=is_train)]
         heads = [np.asarray(rng.uniform(-1, 1, y.shape)).astype(y.dtype) for y in outputs]
         executor.backward([NDArray(h) for h in heads])
@@ -86,6 +88,7 @@ def check_gradient(
 
     def evaluate(there: Mapping[str, Any]) -> list[Array]:
         with executor.preserved():
+            seed(0)
             return [y.asnumpy() for y in executor.forward(is_train=is_train, **there)]
 
     def compare(names: Sequence[str]) -> str | None:
