@@ -35,8 +35,9 @@ def read(key: Any, shape: tuple[int, ...]) -> Index:
     Parameters
     ----------
     key
-        A number, slice, None, Ellipsis, list, range, NumPy array, NDArray, or a tuple of these. Arrays of floats are
-        cut off to whole numbers, arrays of booleans choose where they are true.
+        A number, slice, None, Ellipsis, list, range, NumPy array, NDArray, or a tuple of these. A tuple inside the
+        tuple counts as a list. Arrays of floats are cut off to whole numbers, arrays of booleans choose where they are
+        true.
     shape
         Of the array that is indexed.
 
@@ -81,7 +82,7 @@ def _result_has_axes(items: list[Any], shape: tuple[int, ...]) -> bool:
 def _array(item: Any) -> Any:
     """Return an array of whole numbers or booleans."""
     data = getattr(item, "_data", item)
-    if isinstance(data, (np.ndarray, list, range)):
+    if isinstance(data, (np.ndarray, list, tuple, range)):
         try:
             array = np.asarray(data)
         except ValueError:

@@ -30,6 +30,14 @@ def counted(*shape: int, dtype: str = "float32") -> NDArray:
 SHAPES = npst.array_shapes(min_dims=1, max_dims=4, max_side=4)
 
 
+def test_tuples_inside_a_key_are_lists() -> None:
+    """As in MXNet 1.9.1, and in NumPy."""
+    a, held = counted(2, 3, 4), np.arange(24).reshape(2, 3, 4)
+    for key in (((0, 1), (1, 2)), ([0, 1], (1, 2)), ((0, 1),), (slice(None), (0, 2), 1)):
+        assert a[key].asnumpy().tolist() == held[key].tolist()
+    assert a[(0, 1)].asnumpy().tolist() == held[0, 1].tolist()
+
+
 @st.composite
 def keys(draw: st.DrawFn) -> tuple[tuple[int, ...], Any]:
     """A shape, and a key that NumPy takes for it: basic, or with lists of numbers and masks."""
