@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from symgraph.errors import ArgumentError, GradientError
 from symgraph.graph.node import Entry, Node, topological_order
 from symgraph.op import Op, find
-from symgraph.op.backward import Backward, backward_of
+from symgraph.op.backward import backward_of
 
 __all__ = ["gradient"]
 
@@ -110,7 +110,6 @@ def _step_back(node: Node, dys: dict[int, Entry], needed: set[int], sums: dict[_
             created=node.created,
         )
     backward = backward_of(type(op)).from_values(op.values)
-    assert isinstance(backward, Backward)
     heads = [
         dys[index] if index in dys else _like("zeros_like", Entry(node, index)) for index in range(op.num_visible())
     ]

@@ -37,12 +37,12 @@ from symgraph.graph.node import Entry, Node
 from symgraph.graph.trace import trace
 from symgraph.graph.view import View
 from symgraph.op import Op, PartialShape
+from symgraph.op.partial import is_known
 from symgraph.op.types import Shape, type_of
 from symgraph.program import Spec
 
 __all__ = [
     "Inference",
-    "complete",
     "declared_dtype",
     "declared_shape",
     "infer",
@@ -86,8 +86,8 @@ class Inference:
     def spec(self, number: int) -> Spec:
         """Return shape and dtype of an entry that is fully known."""
         shape, dtype = self.shapes[number], self.dtypes[number]
-        assert complete(shape), "inference has decided every shape"
-        return Spec(shape, dtype)  # type: ignore[arg-type]
+        assert is_known(shape) and dtype is not None, "inference has decided everything"  # noqa: PT018 - one promise
+        return Spec(shape, dtype)
 
     def op(self, position: int) -> Op:
         """Return the operator to trace for a node."""
@@ -98,12 +98,7 @@ class Inference:
     @property
     def decided(self) -> bool:
         """Whether every shape is fully known."""
-        return all(shape is not None and complete(shape) for shape in self.shapes)
-
-
-def complete(shape: PartialShape | None) -> bool:
-    """Return whether a shape and all its axes are known."""
-    return shape is not None and None not in shape
+        return all(map(is_known, self.shapes))
 
 
 def merge_shapes(known: PartialShape | None, new: PartialShape | None) -> PartialShape | None:
@@ -433,7 +428,7 @@ class _Dtypes(_Engine):
     kind, error = "element type", DTypeError
 
     def key(self, node: Node) -> Any:
-        return None if type(node.op).dtypes is None else node.op  # type: ignore[union-attr]
+        return node.op if isinstance(node.op, Op) and type(node.op).dtypes is not None else None
 
     def visit(self, k: int, node: Node, known: tuple[Any, ...]) -> tuple[Any, ...]:
         assert isinstance(node.op, Op)
@@ -475,7 +470,7 @@ class _Shapes(_Engine):
         rule = type(node.op).shapes
         after, concluded = self.conclude(rule, node, slots, known) if rule is not None else (known, {})
         inputs = after[: slots.inputs]
-        if not all(map(complete, inputs)) or all(complete(concluded.get(n)) for n in slots.labels[slots.inputs :]):
+        if not all(map(is_known, inputs)) or all(is_known(concluded.get(n)) for n in slots.labels[slots.inputs :]):
             return after
         return self._trace(k, node, slots, after)
 
@@ -484,10 +479,12 @@ class _Shapes(_Engine):
         op = node.op
         assert isinstance(op, Op)
         if op.settle is not None:
-            if not all(map(complete, known)):
+            if not all(map(is_known, known)):
                 return known
             op = op.settle(**dict(zip(slots.labels, known, strict=True)))
-        specs = [Spec(s, dtypes[n]) for s, n in zip(known, view.sources[k], strict=False)]  # type: ignore[arg-type]
+        # Element types come before shapes, and all shapes are known by now.
+        given: list[tuple[Any, Any]] = [(s, dtypes[n]) for s, n in zip(known, view.sources[k], strict=False)]
+        specs = [Spec(*each) for each in given]
         try:
             outputs = trace(op, specs, False).outputs
         except (ShapeError, DTypeError) as error:
@@ -511,7 +508,7 @@ class _Shapes(_Engine):
         return merge_shapes(known, new)
 
     def is_full(self, fact: Any) -> bool:
-        return complete(fact)
+        return is_known(fact)
 
 
 # -- the interface ----------------------------------------------------------------------------------------------------
@@ -636,7 +633,7 @@ def _settle(inference: Inference) -> dict[int, Op]:
         if isinstance(op, Op) and op.settle is not None:
             numbers = (*view.sources[k], *range(view.offsets[k], view.offsets[k + 1]))
             known = [shapes[n] for n in numbers]
-            if all(map(complete, known)):
+            if all(map(is_known, known)):
                 settled[k] = op.settle(**dict(zip(_Slots(node).labels, known, strict=True)))
     return settled
 
@@ -669,7 +666,7 @@ def _undecided(engine: _Shapes) -> ShapeError:
     """Return the error for shapes that cannot be decided, with the smallest set of variables that would decide them."""
     view, facts = engine.view, engine.facts
     variables = list(_variables(view))
-    unknown = [(node, n) for node, n in variables if not complete(facts[n])]
+    unknown = [(node, n) for node, n in variables if not is_known(facts[n])]
     if not unknown:
         k = next(k for k in engine.waiting)
         slots = _Slots(view.nodes[k])
@@ -702,10 +699,10 @@ def _enough(engine: _Shapes, unknown: Sequence[tuple[Node, int]]) -> list[tuple[
         """Return those candidates that the ones before them do not decide; None if all together decide too little."""
         chosen = []
         for node, number in candidates:
-            if not complete(engine.facts[number]):
+            if not is_known(engine.facts[number]):
                 chosen.append((node, number))
                 _try(engine, number, numbers)
-        decided = all(complete(engine.facts[number]) for number in numbers)
+        decided = all(is_known(engine.facts[number]) for number in numbers)
         _undo(engine, 0, waiting)
         return chosen if decided else None
 
@@ -725,7 +722,7 @@ def _try(engine: _Shapes, number: int, unknown: Sequence[int]) -> None:
         shape = tuple(_TRIED_LENGTH if n is None else n for n in (fact or (None,) * axes))
         mark, waiting = len(engine.journal), dict(engine.waiting)
         if _assume(engine, number, shape):
-            decided = sum(complete(engine.facts[n]) for n in unknown)
+            decided = sum(is_known(engine.facts[n]) for n in unknown)
             if best is None or decided > best[0]:
                 best = decided, shape
         _undo(engine, mark, waiting)

@@ -223,8 +223,8 @@ def lower(
             continue
         op = inference.op(k)
         sources = view.sources[k]
-        inputs = [values[n] for n in sources]
-        made = trace(op, [x.value.spec for x in inputs], training)  # type: ignore[union-attr]
+        inputs = [_computed(values[n]) for n in sources]
+        made = trace(op, [x.value.spec for x in inputs], training)
         hypers = []
         for name, value in op.live_values().items():
             hypers.append(recorder.hyper((node.name, name)))
@@ -236,7 +236,7 @@ def lower(
                 lowered.random = True
             inputs.append(state)
             offset = draws = draws + 64
-        results = recorder.inline(made.program, inputs, hypers, offset)  # type: ignore[arg-type]
+        results = recorder.inline(made.program, inputs, hypers, offset)
         count = len(made.outputs)
         for j in range(count):
             values[first + j] = results[j]
@@ -270,6 +270,11 @@ def lower(
     return lowered
 
 
+def _computed(value: Recorded | None) -> Recorded:
+    assert value is not None, "nodes come after what they read"
+    return value
+
+
 def _lower_merge(
     inference: Inference,
     recorder: Recorder,
@@ -289,8 +294,8 @@ def _lower_merge(
         if name in roles:
             inputs.append(flats[roles[name]])
             continue
-        parts = [values[view.sources[k][slot]] for k in merge.positions]
-        inputs.append(recorder.concat([recorder.reshape(x, (x.size,)) for x in parts], 0))  # type: ignore[union-attr]
+        parts = [_computed(values[view.sources[k][slot]]) for k in merge.positions]
+        inputs.append(recorder.concat([recorder.reshape(x, (x.size,)) for x in parts], 0))
     node_names = tuple(view.nodes[k].name for k in merge.positions)
     recorder.origin = f"{node_names[0]} and {len(node_names) - 1} more"
     hypers = []

@@ -188,7 +188,7 @@ def _step(
     )
     for k, name in enumerate(op.output_names()):
         saved.setdefault(name, (call.outputs[k], (call, k)))
-    for name in _reads(rule):
+    for name in rule.reads():
         data, source = saved[name]
         array = wrap(data, ctx)
         array._source = source
@@ -207,11 +207,6 @@ def _step(
         source = call.sources[k]
         assert source is not None
         _add(grads, leaves, source, grad)
-
-
-def _reads(rule: Op) -> tuple[str, ...]:
-    names: tuple[str, ...] = rule.reads()  # type: ignore[attr-defined]
-    return names
 
 
 def _add(grads: dict[tuple[int, int], NDArray], leaves: dict[int, Leaf], source: Source, grad: NDArray) -> None:

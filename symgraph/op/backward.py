@@ -9,7 +9,7 @@ and a graph that holds it is saved as JSON like any other.
 from __future__ import annotations
 
 import inspect
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from symgraph.op.schema import Input, Op
 
@@ -28,7 +28,7 @@ class Backward(Op):
         super()._freeze(values)
         object.__setattr__(self, "forward", self.forward_class.from_values(values))
 
-    def with_live(self, live: Any) -> Op:
+    def with_live(self, live: Any) -> Self:
         """Return a copy with other live parameters, in the forward operator too."""
         other = super().with_live(live)
         object.__setattr__(other, "forward", self.forward.with_live(live))

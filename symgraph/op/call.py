@@ -337,5 +337,5 @@ def make_function(
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = document(cls, kind)
-    function.__signature__ = signature(cls, kind)  # type: ignore[attr-defined]
+    function.__signature__ = signature(cls, kind)  # type: ignore[attr-defined]  # for `inspect`
     return function

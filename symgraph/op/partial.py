@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from symgraph.errors import ShapeError
 from symgraph.op.schema import PartialShape
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-def is_known(shape: PartialShape | None) -> bool:
+def is_known(shape: PartialShape | None) -> TypeGuard[tuple[int, ...]]:
     """Return whether every dimension is known."""
     return shape is not None and None not in shape
 

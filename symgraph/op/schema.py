@@ -26,7 +26,7 @@ import math
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from symgraph.errors import ArgumentError, OperatorDefinitionError, suggest
 from symgraph.op.types import ParamType, type_of
@@ -276,14 +276,14 @@ class Op:
         put(self, "_values", values)
 
     @classmethod
-    def from_values(cls, values: tuple[Any, ...]) -> Op:
+    def from_values(cls, values: tuple[Any, ...]) -> Self:
         """Return the operator with canonical values in the order of `params`; nothing is checked."""
         self = cls.__new__(cls)
         self._freeze(values)
         return self
 
     @classmethod
-    def from_attrs(cls, attrs: Mapping[str, str]) -> Op:
+    def from_attrs(cls, attrs: Mapping[str, str]) -> Self:
         """Return the operator whose parameters stand in `attrs` as text.
 
         Keys that begin and end with two underscores are no parameters and are passed over. An operator without
@@ -301,7 +301,7 @@ class Op:
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{self.op_name} is frozen: make a new one instead of setting {name!r}")
 
-    def with_live(self, live: Mapping[str, Any]) -> Op:
+    def with_live(self, live: Mapping[str, Any]) -> Self:
         """Return a copy whose live parameters are the given objects; for tracing only."""
         other = type(self).from_values(self._values)
         for name, value in live.items():

@@ -89,7 +89,7 @@ class SoftmaxOutput(Op):
     )
 
     @property
-    def is_loss(self) -> bool:  # type: ignore[override]
+    def is_loss(self) -> bool:  # type: ignore[override]  # a parameter decides it here
         """The head gradient is read if it is asked for."""
         return not self.out_grad
 

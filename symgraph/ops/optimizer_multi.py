@@ -61,7 +61,7 @@ class MultiUpdate(Update):
     @property
     def num_updated(self) -> int:
         """How many weights there are."""
-        return int(getattr(self, "num_weights"))  # noqa: B009
+        return int(getattr(self, "num_weights"))  # noqa: B009 - of the subclasses
 
     @property
     def num_inputs(self) -> int:
@@ -422,7 +422,7 @@ class MultiLamb(MultiUpdate):
 
     @property
     def num_updated(self) -> int:
-        return int(getattr(self, "num_tensors"))  # noqa: B009
+        return self.num_tensors
 
     def rule(self, xp: Any, k: int, tail: tuple[Any, ...], weight: Any, grad: Any, *states: Any) -> tuple[Any, ...]:
         self.one_each(learning_rates=self.learning_rates, wds=self.wds, step_count=self.step_count)
@@ -507,7 +507,7 @@ class Survey(Op):
     differentiable = False
 
     def input_names(self) -> tuple[str, ...]:
-        return tuple(f"array_{k}" for k in range(int(getattr(self, "num_arrays"))))  # noqa: B009
+        return tuple(f"array_{k}" for k in range(int(getattr(self, "num_arrays"))))  # noqa: B009 - of the subclasses
 
     def answers(self) -> int:
         """Length of the answer."""

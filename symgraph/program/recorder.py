@@ -251,7 +251,7 @@ class RecordingRandom:
     The bits depend on (seed, node, step, number of the draw in the node) alone, whatever the order of execution.
     """
 
-    def __init__(self, recorder: Recorder, state: Recorded, node: int) -> None:
+    def __init__(self, recorder: Namespace, state: Any, node: int) -> None:
         self.recorder, self.state, self.node, self.draws = recorder, state, node, 0
 
     def _draw(self, name: str, shape: Sequence[int], dtype: Any) -> Any:

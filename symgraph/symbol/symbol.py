@@ -623,10 +623,10 @@ class Symbol:
     def __abs__(self) -> Symbol:
         return apply("abs", self)
 
-    def __eq__(self, other: object) -> Symbol:  # type: ignore[override]
+    def __eq__(self, other: object) -> Symbol:  # type: ignore[override]  # a symbol again, as in MXNet
         return _comparison(self, other, "_equal")
 
-    def __ne__(self, other: object) -> Symbol:  # type: ignore[override]
+    def __ne__(self, other: object) -> Symbol:  # type: ignore[override]  # a symbol again, as in MXNet
         return _comparison(self, other, "_not_equal")
 
     def __gt__(self, other: Any) -> Symbol:
@@ -700,7 +700,7 @@ def _pair(lhs: Symbol, rhs: Symbol, hint: str, operator: str) -> Symbol:
 
 def _scalar(symbol: Symbol, number: Any, function_name: str) -> Symbol:
     if not _number(number):
-        return NotImplemented  # type: ignore[no-any-return]
+        return NotImplemented  # type: ignore[no-any-return]  # for the operators that return this
     _one(symbol, "an operand")
     return invoke(find(function_name), function_name, (symbol,), {"scalar": number})
 

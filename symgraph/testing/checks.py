@@ -290,7 +290,7 @@ def check_eager(use: Use) -> None:
     if op._asks_training:
         asked["training"] = training
     if op._asks_rng:
-        asked["rng"] = RecordingRandom(xp, STATE, 0)  # type: ignore[arg-type]
+        asked["rng"] = RecordingRandom(xp, STATE, 0)
     with np.errstate(all="ignore"):
         result = op.compute(xp, *(inputs[n] for n in op.input_names()), **asked)
     results = [np.asarray(y) for y in (result if isinstance(result, tuple) else (result,))]
