@@ -15,7 +15,7 @@ import numpy as np
 from symgraph.errors import ArgumentError, GradientError
 from symgraph.ndarray.ndarray import NDArray, apply, invoke, wrap
 from symgraph.ndarray.tape import MODE, Call, Leaf, Source
-from symgraph.op import Op, find
+from symgraph.op import find
 from symgraph.op.backward import backward_of
 
 __all__ = ["backward", "gradients"]

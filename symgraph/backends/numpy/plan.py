@@ -241,8 +241,8 @@ class Plan:
         self._runs = [_runner(parts[0]), _runner(parts[1], whole=True), _runner(parts[2])]
         self._context = contextvars.copy_context()
         self._context.run(np.seterr, all="ignore")
-        #: Runs the first half, and renews inputs. If anything fails, or Ctrl-C arrives, either no input has been renewed
-        #: or all have.
+        #: Runs the first half, and renews inputs. If anything fails, or Ctrl-C arrives, either no input has been
+        #: renewed or all have.
         self.run_first: Callable[[], None] = self._run_in_parts
         if _plain(parts[1]):
             self.run_first = functools.partial(self._context.run, _runner([*parts[0], *parts[1]]))
