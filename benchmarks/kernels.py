@@ -227,6 +227,7 @@ def measure(network: str, mxnet: str | None, rounds: int) -> dict[str, list[floa
     results: dict[str, list[list[float]]] = {name: [] for name in processes}
     for _ in range(rounds):
         for name, process in processes.items():
+            time.sleep(0.3)  # until the threads of the other competitor have stopped waiting for work
             results[name].append(_round(process))
     for process in processes.values():
         process.communicate()
