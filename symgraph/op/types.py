@@ -145,9 +145,8 @@ class EnumType(ParamType):
 
 
 class DTypeType(ParamType):
-    label = "dtype"
-
     def __init__(self, choices: tuple[str, ...] = ()) -> None:
+        self.label = "{" + ", ".join(repr(c) for c in choices) + "}" if choices else "dtype"
         self.choices = choices or ("float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bool")
 
     def parse(self, value: Any) -> str:
