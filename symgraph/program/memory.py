@@ -265,10 +265,12 @@ def plan_memory(
         place_of(value)
 
     layout = Layout(kept, places, buffers, 0, 0, 0, [])
+    apart = list(buffers)
     _lifetimes(layout, outputs, stores)
     if share:
         _localize(layout, outputs, stores)
     _claim_outputs(layout, outputs)
+    layout.unplanned_bytes = sum(_aligned(b.nbytes) for b in apart if b.kind == "arena")
     _store_in_place(layout, stores, share)
     if share:
         _join_in_place(layout)
@@ -278,6 +280,8 @@ def plan_memory(
         if need:
             step.workspace = Buffer("arena", need, first=t, last=t)
             layout.buffers.append(step.workspace)
+            if not step.blocked:
+                layout.unplanned_bytes += _aligned(need)
     _assign_offsets(layout, share)
     return layout
 
@@ -525,7 +529,6 @@ def _compute_in_place(layout: Layout) -> None:
 def _assign_offsets(layout: Layout, share: bool) -> None:
     """Give arena buffers offsets: best fit over time, so buffers alive at once never overlap."""
     arena = [b for b in layout.buffers if b.kind == "arena" and b.parent is None]
-    layout.unplanned_bytes = sum(_aligned(b.nbytes) for b in layout.buffers if b.kind == "arena")
     layout.live_bytes = _most_alive(arena, len(layout.steps))
     if not share:
         end = 0
