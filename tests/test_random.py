@@ -52,6 +52,18 @@ def test_seeds_count_modulo_2_64() -> None:
     assert next_state().tolist() == [2**40, 0]
 
 
+def test_what_is_run_for_a_look_gives_its_numbers_back() -> None:
+    expected = draw(shape=(3,))
+    noise = mx.sym.Dropout(mx.sym.Variable("x"), p=0.5)
+    executor = noise.bind(mx.cpu(), {"x": mx.nd.ones((100,))}, grad_req="null")
+    mx.random.seed(5)
+    executor.explain(analyze=True, training=True)
+    with executor.preserved():
+        mx.random.seed(6)
+        executor.forward(is_train=True)
+    np.testing.assert_array_equal(draw(shape=(3,)), expected)
+
+
 def test_the_seed_decides_what_a_graph_draws() -> None:
     noise = mx.sym.Dropout(mx.sym.Variable("x"), p=0.5)
     executor = noise.bind(mx.cpu(), {"x": mx.nd.ones((100,))}, grad_req="null")
