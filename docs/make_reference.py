@@ -3,6 +3,8 @@
     python docs/make_reference.py            say which pages are out of date
     python docs/make_reference.py --write    write them
 
+The package must be importable: installed, or with PYTHONPATH=. from the root of the checkout.
+
 Every word of it stands in an operator's class, so nothing is edited here or there. A test holds the pages to this.
 """
 

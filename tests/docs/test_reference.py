@@ -37,7 +37,7 @@ def test_the_reference_is_up_to_date() -> None:
     wanted = reference().pages()
     there = {file.name: file.read_text(encoding="utf-8") for file in (ROOT / "docs" / "reference").glob("*.md")}
     stale = sorted(name for name in {*wanted, *there} if wanted.get(name) != there.get(name))
-    assert stale == [], "run: python docs/make_reference.py --write"
+    assert stale == [], "run: PYTHONPATH=. python docs/make_reference.py --write"
 
 
 def test_each_operator_has_a_section_of_its_own() -> None:
