@@ -30,7 +30,7 @@ from symgraph.ndarray.random_state import next_state, rewound
 from symgraph.op import Op
 from symgraph.program import Spec
 
-__all__ = ["Bindable", "Executor", "bind", "simple_bind"]
+__all__ = ["Executor", "Options", "bind", "simple_bind"]
 
 Array = np.ndarray[Any, Any]
 GradReq = str | Sequence[str] | Mapping[str, str]
@@ -728,7 +728,17 @@ def bind(
     *,
     options: Options | None = None,
 ) -> Executor:
-    """Bind a symbol to arrays; see `Symbol.bind`."""
+    """Bind a symbol to arrays; see `Symbol.bind`.
+
+    `options` says which optimisations to leave out, for comparison or while looking for a fault; ``explain()`` names
+    them all.
+
+    >>> import symgraph as mx
+    >>> net = mx.sym.relu(mx.sym.Variable("x"))
+    >>> x = mx.nd.array([-1.0, 2.0])
+    >>> net.bind(mx.cpu(), {"x": x}, options=mx.executor.Options(off={"fuse", "cse"})).forward()[0].asnumpy()
+    array([0., 2.], dtype=float32)
+    """
     ctx = _on_cpu(ctx or current_context())
     options = options or Options()
     arg_names, aux_names = symbol.list_arguments(), symbol.list_auxiliary_states()
@@ -784,7 +794,7 @@ def simple_bind(
     options: Options | None = None,
     **kwargs: Sequence[int],
 ) -> Executor:
-    """Bind a symbol to new arrays filled with zeros; see `Symbol.simple_bind`."""
+    """Bind a symbol to new arrays filled with zeros; see `Symbol.simple_bind`, for `options` see `bind`."""
     ctx = _on_cpu(ctx or current_context())
     arg_names = symbol.list_arguments()
     for name, shape in kwargs.items():

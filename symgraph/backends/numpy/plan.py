@@ -16,7 +16,7 @@ import math
 import time
 import types
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import starmap
 from operator import call as invoke
@@ -55,8 +55,8 @@ class Options:
         Names of inexact passes to switch on.
     """
 
-    off: frozenset[str] = frozenset()
-    on: frozenset[str] = frozenset()
+    off: Set[str] = frozenset()
+    on: Set[str] = frozenset()
 
     @classmethod
     def none(cls) -> Options:
