@@ -30,7 +30,7 @@ from symgraph.ndarray.random_state import next_state, rewound
 from symgraph.op import Op
 from symgraph.program import Spec
 
-__all__ = ["Executor", "Options", "bind", "simple_bind"]
+__all__ = ["Bindable", "Executor", "Options", "bind", "simple_bind"]
 
 Array = np.ndarray[Any, Any]
 GradReq = str | Sequence[str] | Mapping[str, str]
