@@ -97,13 +97,13 @@ def _run(use: Use, op: Op, inputs: Arrays, options: Options) -> Arrays:
     with rewound():
         seed(0)  # both runs draw the same random numbers
         outputs = executor.forward(is_train=use.sample.training)
-    names = op.output_names()[: len(outputs)]
-    found = {f"output {n!r}": y.asnumpy() for n, y in zip(names, outputs, strict=True)}
-    if moving:
-        rng = np.random.default_rng(zlib.crc32(f"{use} heads".encode()))
-        heads = [NDArray(np.asarray(rng.uniform(-1, 1, y.shape)).astype(y.dtype)) for y in outputs]
-        executor.backward(heads)
-        found |= {f"the gradient by {n!r}": g.asnumpy() for n in moving if (g := executor.grad_dict[n]) is not None}
+        names = op.output_names()[: len(outputs)]
+        found = {f"output {n!r}": y.asnumpy() for n, y in zip(names, outputs, strict=True)}
+        if moving:
+            rng = np.random.default_rng(zlib.crc32(f"{use} heads".encode()))
+            # Without a training step before it, `backward` computes the outputs again, so it may draw, too.
+            executor.backward([NDArray(np.asarray(rng.uniform(-1, 1, y.shape)).astype(y.dtype)) for y in outputs])
+            found |= {f"the gradient by {n!r}": g.asnumpy() for n in moving if (g := executor.grad_dict[n]) is not None}
     return {**found, **{f"the state {n!r}": executor.aux_dict[n].asnumpy() for n in states}}
 
 
