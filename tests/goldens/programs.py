@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.goldens.store import Writer
+from tests.goldens.store import Goldens, Writer
 
 # The kinds of error that are told apart; an error is of the first of these among its classes.
 FAMILIES = ("AttributeError", "IndexError", "KeyError", "NameError", "TypeError", "ValueError")
@@ -128,6 +128,29 @@ def record(name: str, listed: dict[str, str], module: ModuleType, lower_bounds: 
     if not only:
         meta = {"mxnet": module.__version__, "numpy": np.__version__, "script": f"make_{name}.py"}
         writer.save(name, {**meta, "engine": "native kernels"}, cases)
+
+
+def surprises(goldens: Goldens, name: str, module: ModuleType, meant: Collection[str] = ()) -> list[str]:
+    """Run a program and return where it differs from the golden one and should not, or should and does not.
+
+    Parameters
+    ----------
+    goldens : Goldens
+        The programs and what they found on the reference module.
+    name : str
+        The program.
+    module : module
+        The module under test.
+    meant : collection of str
+        The places of findings that differ on purpose.
+    """
+    case = goldens.cases[name]
+    lines = differences(
+        goldens.decode(case["result"]), run(case["source"], module), lower_bound=case.get("lower_bound", False)
+    )
+    places = {line: next((p for p in meant if line.startswith((f"{p}:", f"{p}["))), None) for line in lines}
+    equal = [f"{place}: no longer differs" for place in meant if place not in places.values()]
+    return [line for line, place in places.items() if place is None] + equal
 
 
 def differences(

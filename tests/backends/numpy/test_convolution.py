@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from symgraph.backends.numpy import convolution, threads, unfolding
 from symgraph.errors import BindError
+from tests.backends.numpy.running import run
 
 Array = npt.NDArray[Any]
 
@@ -73,21 +74,6 @@ def naive(case: Case, x: Array, w: Array) -> Array:
             for c in range(per_group):
                 y[:, o] += w[(o, c, *tap)] * padded[(slice(None), first + c, *at)]
     return y
-
-
-def run(plan: Any, *operands: Array, shape: tuple[int, ...]) -> Array:
-    """Run a plan twice, with NaN and with ones in its workspace: nothing may depend on what was there."""
-    out = np.full(shape, np.nan, operands[0].dtype)
-    workspace = np.empty(-(-plan.workspace // 8))
-    call = plan.bind(*operands, out, workspace)
-    results = []
-    for left_over in (np.nan, 1):
-        workspace.fill(left_over)
-        out.fill(np.nan)
-        call()
-        results.append(out.copy())
-    np.testing.assert_array_equal(results[0], results[1])
-    return results[0]
 
 
 def check(case: Case) -> None:

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from symgraph.backends.numpy import pooling, threads
+from tests.backends.numpy.running import run
 
 Array = npt.NDArray[Any]
 LOWEST = np.finfo(np.float64).min
@@ -60,21 +61,6 @@ def windows(case: Case) -> Iterator[tuple[tuple[int, ...], list[tuple[int, ...]]
 def numbers(shape: tuple[int, ...], seed: int) -> Array:
     """Few different numbers, so that there are ties."""
     return np.random.default_rng(seed).integers(-3, 3, shape).astype(np.float64)
-
-
-def run(plan: Any, *operands: Array, shape: tuple[int, ...]) -> Array:
-    """Run a plan twice, with NaN and with ones in its workspace: nothing may depend on what was there."""
-    out = np.full(shape, np.nan, operands[0].dtype)
-    workspace = np.empty(-(-plan.workspace // 8))
-    call = plan.bind(*operands, out, workspace)
-    results = []
-    for left_over in (np.nan, 1):
-        workspace.fill(left_over)
-        out.fill(np.nan)
-        call()
-        results.append(out.copy())
-    np.testing.assert_array_equal(results[0], results[1])
-    return results[0]
 
 
 def check(case: Case) -> None:
