@@ -162,10 +162,10 @@ class Executor:
                         f"{view.nodes[k].name!r} is renewed by the graph, but shares memory with "
                         f"{view.nodes[j].name!r}; give each its own array"
                     )
-                if j > k and x is y and j in renewed and view.nodes[j].name != view.nodes[k].name:
+                if j != k and x is y and view.nodes[j].name != view.nodes[k].name:
                     raise BindError(
-                        f"{view.nodes[k].name!r} and {view.nodes[j].name!r} are both renewed by the graph, but are "
-                        "one array; give each its own"
+                        f"{view.nodes[k].name!r} is renewed by the graph, but is one array with "
+                        f"{view.nodes[j].name!r}; give each its own"
                     )
 
     # -- plans --------------------------------------------------------------------------------------------------------
@@ -532,7 +532,7 @@ class _Bound:
         same = [twins.setdefault(id(arrays[k]), k) if k in arrays else k for k in range(len(nodes))]
         merges = [m for m in mergeable(joint) if _adjacent(m, arrays)] if training else []
         merges = [m for m in merges if _agree(m, joint, executor._overrides)]
-        self.lowered: Lowered = lower(joint, training, same=same, merges=merges)
+        self.lowered: Lowered = lower(joint, training, same=same, merges=merges, halves=gradients)
         self.random = self.lowered.random
         bound_arrays = [
             executor._state
@@ -558,7 +558,7 @@ class _Bound:
             stores=self.lowered.stores,
             targets=targets,
             accumulate=accumulate,
-            first=[*range(first_grad), *range(total, total + len(self.lowered.stores))],
+            first=[*range(first_grad), *range(total, len(self.lowered.program.outputs))],
             hypers=[self._hyper(h, executor._overrides) for h in self.lowered.hypers],
             options=executor._options,
             skip=[k for k in self.lowered.renewed if k < count],

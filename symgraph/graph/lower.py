@@ -18,6 +18,7 @@ from symgraph.graph.node import Node
 from symgraph.graph.trace import STATE_SPEC, trace
 from symgraph.graph.view import View, renews
 from symgraph.op import Op
+from symgraph.op.backward import Backward
 from symgraph.program import Program, Recorded, Recorder, Spec, Value
 
 __all__ = ["RENEWS", "Hyper", "Lowered", "Merge", "lower", "mergeable", "renewals"]
@@ -64,6 +65,8 @@ class Lowered:
         The program's hyper-parameters in order.
     random
         Whether it draws random numbers.
+    kept
+        Further outputs: old values of renewed states, copied for gradients that are computed later.
     """
 
     program: Program
@@ -72,6 +75,7 @@ class Lowered:
     renewed: dict[int, int] = field(default_factory=dict)
     hypers: list[Hyper] = field(default_factory=list)
     random: bool = False
+    kept: list[int] = field(default_factory=list)
 
 
 def renewals(view: View) -> dict[int, int]:
@@ -154,6 +158,7 @@ def lower(
     *,
     same: Sequence[int] | None = None,
     merges: Sequence[Merge] = (),
+    halves: bool = False,
 ) -> Lowered:
     """Return the program of a graph.
 
@@ -167,6 +172,8 @@ def lower(
         For each node position the position of the variable whose array it shares; itself if it shares none.
     merges
         Groups of updates to compute as one.
+    halves
+        Whether gradients run apart, after inputs have been renewed.
     """
     view = inference.view
     recorder = Recorder()
@@ -201,6 +208,8 @@ def lower(
     draws = 0
     renewed = renewals(view)
     stores: dict[int, Recorded] = {}  # input index -> new value
+    before: dict[tuple[int, int], Recorded] = {}  # number and version of a renewed state -> its old value
+    kept: list[Recorded] = []
     pending: list[tuple[int, Recorded]] = []
     for k, node in enumerate(view.nodes):
         first = view.offsets[k]
@@ -225,6 +234,15 @@ def lower(
         sources = view.sources[k]
         inputs = [_computed(values[n]) for n in sources]
         made = trace(op, [x.value.spec for x in inputs], training)
+        if isinstance(op, Backward):
+            # A gradient is taken where the operator was: at the old value of a state that it renewed.
+            for slot in _renewed_slots(op, made.program):
+                key = (sources[slot], node.inputs[slot].version)
+                if key in before:
+                    if halves and not any(before[key] is x for x in kept):
+                        before[key] = _copied(recorder, before[key])
+                        kept.append(before[key])
+                    inputs[slot] = before[key]
         hypers = []
         for name, value in op.live_values().items():
             hypers.append(recorder.hyper((node.name, name)))
@@ -245,6 +263,7 @@ def lower(
             names = op.input_names()
             for name, new in zip(op.mutated(), results[count:], strict=True):
                 number = sources[names.index(name)]
+                before[number, node.inputs[names.index(name)].version] = _computed(values[number])
                 values[number] = new
                 stores[input_of[view.position[id(node.inputs[names.index(name)].node)]]] = new
         if training and k in renewed:
@@ -266,8 +285,25 @@ def lower(
         if new.value is not old:
             lowered.stores.append((len(outputs), target))
             outputs.append(new.value)
-    recorder.program.outputs = outputs
+    lowered.kept = list(range(len(outputs), len(outputs) + len(kept)))
+    recorder.program.outputs = [*outputs, *(x.value for x in kept)]
     return lowered
+
+
+def _renewed_slots(op: Backward, program: Program) -> list[int]:
+    """Return the inputs of a gradient that its forward operator renewed and that it reads."""
+    renewed = op.forward.mutated()
+    if not renewed:
+        return []
+    read = {id(v) for e in program.equations for v in e.inputs} | {id(v) for v in program.outputs}
+    names = op.input_names()
+    return [k for k, name in enumerate(names) if name in renewed and id(program.inputs[k]) in read]
+
+
+def _copied(recorder: Recorder, x: Recorded) -> Recorded:
+    """Record a copy: zeros with everything written over."""
+    copy: Recorded = recorder.embed(x, x.shape, [(0, n, 1) for n in x.shape])
+    return copy
 
 
 def _computed(value: Recorded | None) -> Recorded:

@@ -598,7 +598,9 @@ def invoke(
     if MODE.recording:
         sources = [live(x._source) for x in inputs]
         if any(sources):
-            call = Call(op, sources, arrays, results[: run.num_outputs], training)
+            # Gradients are taken at the old values of states that are about to be renewed.
+            read = [x.copy() if k in run.renewed else x for k, x in enumerate(arrays)] if run.renewed else arrays
+            call = Call(op, sources, read, results[: run.num_outputs], training)
     if out is None and not run.renewed:
         if wanted is None and run.num_visible == 1:
             made = wrap(results[0], ctx)
