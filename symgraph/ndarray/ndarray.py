@@ -73,6 +73,10 @@ def _in_place(name: str) -> Callable[[Any, Any], Any]:
     return method
 
 
+#: Whether NumPy knows DLPack 1.0, with its options: from NumPy 2.1 on.
+_DLPACK_1 = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
+
+
 class NDArray:
     """A dense array of one element type.
 
@@ -214,7 +218,9 @@ class NDArray:
         return view
 
     def __dlpack__(self, **options: Any) -> Any:
-        """Return the array in the DLPack protocol, sharing memory."""
+        """Return the array in the DLPack protocol, sharing memory; NumPy 2.0 makes it read-only for who takes it."""
+        if not _DLPACK_1:
+            options = {k: v for k, v in options.items() if k == "stream"}
         return self._data.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -222,8 +228,8 @@ class NDArray:
         return self._data.__dlpack_device__()
 
     def to_dlpack_for_read(self) -> Any:
-        """Return a capsule of DLPack 1.0 that shares the memory, and can be used once."""
-        return self._data.__dlpack__(max_version=(1, 0))
+        """Return a capsule of DLPack (1.0 from NumPy 2.1 on) that shares the memory, and can be used once."""
+        return self.__dlpack__(max_version=(1, 0))
 
     to_dlpack_for_write = to_dlpack_for_read
 
