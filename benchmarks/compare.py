@@ -9,6 +9,7 @@ median of all rounds count. ``--mxnet`` names a Python that has MXNet 1.9.1; wit
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 import pathlib
@@ -17,6 +18,8 @@ import statistics
 import subprocess
 import sys
 from typing import Any
+
+import numpy as np
 
 #: Workload: (what it is, competitors beside symgraph, target as text).
 WORKLOADS = {
@@ -92,7 +95,7 @@ def measure(workload: str, mxnet: str | None, rounds: int) -> dict[str, Any]:
         c.module: {
             "min": min(r["min"] for r in c.rounds),
             "median": statistics.median(r["median"] for r in c.rounds),
-            "peak": c.ask("memory")["peak"],
+            **c.ask("memory"),
         }
         for c in competitors
     }
@@ -101,29 +104,74 @@ def measure(workload: str, mxnet: str | None, rounds: int) -> dict[str, Any]:
     return result
 
 
+def rows(workload: str, result: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return the lines of a table for one workload."""
+    what, _, target = WORKLOADS[workload]
+    ours = result["symgraph"]["min"]
+    lines = []
+    for module, r in result.items():
+        ratio = f"{r['min'] / ours:.2f}" if module != "symgraph" else ""
+        figures = (f"{r['min'] * 1e3:.3f}", f"{r['median'] * 1e3:.3f}", ratio, f"{r['peak'] / 1e6:.0f}")
+        lines.append((what if module == "symgraph" else "", module, *figures, target if module == "symgraph" else ""))
+    scratch = result["symgraph"].get("scratch")
+    if scratch is not None:
+        lines.append((f"scratch of symgraph: {scratch / 1e6:.2f} MB, {scratch / 8e7:.2%} of the weights", *[""] * 6))
+    return lines
+
+
+HEADS = ("workload", "competitor", "min ms", "median ms", "ratio", "peak MB", "wanted")
+
+
 def main() -> None:
-    """Print a table."""
+    """Print a table, and write it as Markdown if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", choices=[*WORKLOADS, []], help="default: all")
+    parser.add_argument("workloads", nargs="*", help=f"default: all of {', '.join(WORKLOADS)}")
     parser.add_argument("--mxnet", metavar="PYTHON", help="a Python that has MXNet 1.9.1")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--markdown", type=pathlib.Path, metavar="FILE", help="also write the table there")
     options = parser.parse_args()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {options.rounds} rounds")
+    unknown = set(options.workloads) - set(WORKLOADS)
+    if unknown:
+        parser.error(f"no workload is named {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
+    title = (
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"NumPy {np.__version__}, {options.rounds} rounds, {datetime.date.today()}"
+    )
+    print(title)
     if options.mxnet is None:
         print("no --mxnet PYTHON given: symgraph is measured without MXNet beside it")
-    print(f"{'workload':<52}{'competitor':<12}{'min ms':>10}{'median ms':>11}{'ratio':>8}{'peak MB':>9}")
+    widths = (52, 12, 10, 11, 8, 9, 30)
+    print("".join(h.ljust(w) for h, w in zip(HEADS, widths, strict=True)).rstrip())
+    table = []
     for name in options.workloads or WORKLOADS:
-        what, _, target = WORKLOADS[name]
-        result = measure(name, options.mxnet, options.rounds)
-        ours = result["symgraph"]["min"]
-        for module, r in result.items():
-            ratio = f"{r['min'] / ours:.2f}" if module != "symgraph" else ""
-            print(
-                f"{what:<52}{module:<12}{r['min'] * 1e3:>10.3f}{r['median'] * 1e3:>11.3f}{ratio:>8}"
-                f"{r['peak'] / 1e6:>9.0f}"
-            )
-            what = ""
-        print(f"{'':<52}ratio: time of the competitor / time of symgraph; wanted: {target}")
+        lines = rows(name, measure(name, options.mxnet, options.rounds))
+        table += lines
+        for line in lines:
+            print("".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip(), flush=True)
+    print("ratio: least time of the competitor / least time of symgraph")
+    if options.markdown:
+        lines_of_text = [f"| {' | '.join(HEADS)} |", "|---" * len(HEADS) + "|"]
+        lines_of_text += [f"| {' | '.join(line)} |" for line in table]
+        options.markdown.write_text(PAGE.format(title=title, table="\n".join(lines_of_text)), encoding="utf-8")
+
+
+#: The page that ``--markdown`` writes.
+PAGE = """# Benchmarks
+
+Written by `python -m benchmarks.compare --mxnet PYTHON --markdown docs/benchmarks.md`; do not edit.
+
+{title}.
+
+Each competitor is a process of its own; rounds alternate between them. The ratio is the competitor's least time by
+symgraph's: above 1, symgraph is faster. MXNet is 1.9.1 with its defaults (oneDNN). "numpy" is the same step written
+by hand in NumPy, every view and constant made beforehand. Peak is the resident memory of the whole process. Every
+BLAS chooses its kernels by itself: environment variables that override the choice are taken out.
+
+{table}
+
+Other scripts: `python -m benchmarks.graph` (building, inferring, binding, reading and writing graphs of growing size),
+`python -m benchmarks.kernels` (convolutions, one by one).
+"""
 
 
 if __name__ == "__main__":

@@ -102,7 +102,13 @@ def update(mx: Any, size: int) -> Callable[[], None]:
             grad_req="null",
             aux_states={"n": mx.nd.array(n)},
         )
-        return lambda: executor.forward(is_train=True) and None
+
+        def step() -> None:
+            executor.forward(is_train=True)
+
+        # What the plan needs beside weights, gradients and states, all of its threads together.
+        step.scratch = executor.bound(True).plan.arena.nbytes  # type: ignore[attr-defined]
+        return step
     weight, grad, n = mx.nd.array(weight), mx.nd.array(grad), mx.nd.array(n)
 
     def run() -> None:
@@ -185,7 +191,8 @@ def main() -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         if line.strip() == "memory":
-            print(json.dumps({"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}), flush=True)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            print(json.dumps({"peak": peak, "scratch": getattr(run, "scratch", None)}), flush=True)
             continue
         times: list[float] = []
         end = time.perf_counter() + ROUND
