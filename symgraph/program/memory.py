@@ -536,14 +536,10 @@ def _assign_offsets(layout: Layout, share: bool) -> None:
             b.offset, end = end, end + _aligned(b.nbytes)
         layout.arena_bytes = end
     else:
-        best = _best_fit(arena)
-        if len(arena) <= 512 and best > layout.live_bytes:
-            # Few enough to try the other order, too: large first packs tighter, but costs the square of their number.
-            by_time = [b.offset for b in arena]
-            if _large_first(arena) >= best:
-                for b, offset in zip(arena, by_time, strict=True):
-                    b.offset = offset
-        layout.arena_bytes = max((b.offset + _aligned(b.nbytes) for b in arena), default=0)
+        _best_fit(arena)
+        if len(arena) <= _FEW:
+            _repack(arena, layout.live_bytes)
+        layout.arena_bytes = _extent(arena)
     for b in layout.buffers:
         if b.parent is not None:
             root, offset = b, 0
@@ -569,8 +565,8 @@ def _most_alive(buffers: Sequence[Buffer], steps: int) -> int:
     return most
 
 
-def _best_fit(buffers: Sequence[Buffer]) -> int:
-    """Allocate and free in order of time; each buffer goes into the tightest gap. Returns the arena's size."""
+def _best_fit(buffers: Sequence[Buffer]) -> None:
+    """Allocate and free in order of time; each buffer goes into the tightest gap."""
     births = sorted(buffers, key=lambda b: b.first)
     deaths = sorted(buffers, key=lambda b: b.last)
     gaps: list[tuple[int, int]] = []  # (size, offset), sorted
@@ -615,24 +611,59 @@ def _best_fit(buffers: Sequence[Buffer]) -> int:
             b.offset, end = offset, offset + need
         else:
             b.offset, end = end, end + need
-    return end
 
 
-def _large_first(buffers: Sequence[Buffer]) -> int:
-    """Place large buffers first, each at the lowest offset free during its life. Returns the arena's size."""
-    placed: list[Buffer] = []
-    end = 0
-    for b in sorted(buffers, key=lambda b: (-b.nbytes, b.first)):
-        need, offset = _aligned(b.nbytes), 0
-        rivals = [p for p in placed if p.first <= b.last and b.first <= p.last]
-        for p in sorted(rivals, key=lambda p: p.offset):
-            if offset + need <= p.offset:
+#: Up to this many buffers other packings are tried: they cost the square of the number.
+_FEW = 600
+
+#: Orders in which buffers are placed one by one. None is best for every graph (Pisarchyk and Lee, 2020, compare such
+#: orders), so each is tried until one needs no more than is alive at once.
+_ORDERS: tuple[Callable[[Buffer], Any], ...] = (
+    lambda b: (-b.nbytes, b.first),
+    lambda b: (-b.nbytes * (b.last - b.first + 1), b.first),
+    lambda b: (b.first - b.last, -b.nbytes),
+    lambda b: (b.first, -b.nbytes),
+    lambda b: (-b.last, -b.nbytes),
+)
+
+
+def _repack(buffers: Sequence[Buffer], least: int) -> None:
+    """Try other packings and keep the smallest."""
+    best, kept = _extent(buffers), [b.offset for b in buffers]
+    for order in _ORDERS:
+        for tightest in (False, True):
+            if best <= least:
                 break
-            offset = max(offset, p.offset + _aligned(p.nbytes))
+            _place(sorted(buffers, key=order), tightest)
+            size = _extent(buffers)
+            if size < best:
+                best, kept = size, [b.offset for b in buffers]
+    for b, offset in zip(buffers, kept, strict=True):
         b.offset = offset
+
+
+def _extent(buffers: Sequence[Buffer]) -> int:
+    return max((b.offset + _aligned(b.nbytes) for b in buffers), default=0)
+
+
+def _place(buffers: Sequence[Buffer], tightest: bool) -> None:
+    """Place buffers one by one where nothing else lies during their life: in the lowest gap, or in the tightest."""
+    placed: list[Buffer] = []
+    for b in buffers:
+        need = _aligned(b.nbytes)
+        rivals = sorted(
+            (p.offset, p.offset + _aligned(p.nbytes)) for p in placed if p.first <= b.last and b.first <= p.last
+        )
+        found, slack, start = -1, 0, 0
+        for low, high in rivals:
+            gap = low - start
+            if gap >= need and (found < 0 or gap < slack):
+                found, slack = start, gap
+                if not tightest:
+                    break
+            start = max(start, high)
+        b.offset = found if found >= 0 else start
         placed.append(b)
-        end = max(end, offset + need)
-    return end
 
 
 def array_at(place: Place, value: Value, base: Any) -> np.ndarray[Any, Any]:
