@@ -26,6 +26,8 @@ WORKLOADS = {
     "linear": ("linear regression 10 x 5 with RMSProp, one step", ("mxnet", "numpy"), "mxnet >= 10, numpy >= 0.77"),
     "mlp": ("MLP 784-64-10 batch 32 with RMSProp, one step", ("mxnet",), "mxnet >= 1"),
     "lenet": ("LeNet batch 64 with RMSProp, one step", ("mxnet",), "mxnet >= 1"),
+    "wide": ("MLP 784-1024x3-10 batch 128 with RMSProp, one step", ("mxnet",), ""),
+    "resnet18-train": ("ResNet-18 batch 8 with RMSProp, one step", ("mxnet",), ""),
     "resnet18": ("ResNet-18 inference, 1 x 3 x 224 x 224", ("mxnet",), "mxnet >= 1"),
     "resnet50": ("ResNet-50 inference, 1 x 3 x 224 x 224", ("mxnet",), "mxnet >= 1"),
     "rmsprop": ("rmsprop_update of 2e7 float32", ("mxnet",), "mxnet >= 1"),

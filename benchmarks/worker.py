@@ -59,17 +59,20 @@ def training(
     """One training step with RMSProp, from feeding a batch to renewed weights."""
     rng = np.random.RandomState(1)
     feed = {
-        n: rng.randint(0, classes, s).astype("f") if classes and n == "label" else rng.standard_normal(s).astype("f")
+        n: rng.randint(0, classes, s).astype("f")
+        if classes and n.endswith("label")
+        else rng.standard_normal(s).astype("f")
         for n, s in shapes.items()
     }
     if mx.__name__ == "symgraph":
-        executor = mx.sym.training_step(symbol, "rmsprop_update", **hyper).simple_bind(mx.cpu(), **shapes)
+        step = mx.sym.training_step(symbol, "rmsprop_update", **hyper)
+        executor = step.simple_bind(mx.cpu(), **shapes)
         fill(executor.arg_dict, tuple(shapes))
 
-        def step() -> None:
+        def step_symgraph() -> None:
             executor.forward(is_train=True, **feed)
 
-        return step
+        return step_symgraph
     request = {n: "null" if n in shapes else "write" for n in symbol.list_arguments()}
     executor = symbol.simple_bind(mx.cpu(), grad_req=request, **shapes)
     fill(executor.arg_dict, tuple(shapes))
@@ -175,6 +178,10 @@ def workload(module: str, name: str) -> Callable[[], None]:
         ),
         "mlp": lambda: training(mx, networks.mlp(mx), {"data": (32, 784), "label": (32,)}, hyper, 10),
         "lenet": lambda: training(mx, networks.lenet(mx), {"data": (64, 1, 28, 28), "label": (64,)}, hyper, 10),
+        "wide": lambda: training(mx, networks.mlp(mx, (1024,) * 3), {"data": (128, 784), "label": (128,)}, hyper, 10),
+        "resnet18-train": lambda: training(
+            mx, networks.resnet(mx, 18), {"data": (8, 3, 224, 224), "softmax_label": (8,)}, hyper, 1000
+        ),
         "resnet18": lambda: inference(mx, 18),
         "resnet50": lambda: inference(mx, 50),
         "rmsprop": lambda: update(mx, 20_000_000),
