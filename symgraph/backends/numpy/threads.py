@@ -72,45 +72,57 @@ def set_worker_count(count: int) -> None:
 
 
 class _Job:
-    """One task list under way: whoever is free takes the next task; the last to finish releases `done`."""
+    """One task list under way: whoever is free takes the next task.
 
-    __slots__ = ("done", "error", "finished", "tasks", "tickets")
+    The caller waits for those who are at work, not for a number of tasks: an interrupt may strike the caller between
+    taking a task and running it.
+    """
+
+    __slots__ = ("active", "closed", "error", "idle", "lock", "tasks", "tickets")
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self.tasks = tasks
         self.tickets = itertools.count()
-        self.finished = itertools.count(1)
-        self.done = threading.Lock()
-        self.done.acquire()
+        self.lock = threading.Lock()
+        self.active, self.closed = 0, False
+        self.idle = threading.Lock()
+        self.idle.acquire()
         self.error: BaseException | None = None
 
     def work(self) -> None:
+        """Run tasks until none is left or one has failed."""
         tasks, total = self.tasks, len(self.tasks)
-        while (ticket := next(self.tickets)) < total:
-            try:
-                if self.error is None:
-                    tasks[ticket]()
-            except BaseException as error:  # noqa: BLE001 - raised by `join`, in the caller
-                self.error = error
-            if next(self.finished) == total:
-                self.done.release()
+        while self.error is None and (ticket := next(self.tickets)) < total:
+            tasks[ticket]()
 
-    def join(self) -> None:
-        """Wait until no task is running any more, even when interrupted: tasks write into shared buffers."""
-        while True:
-            try:
-                self.done.acquire()
-                break
-            except BaseException as error:  # noqa: BLE001 - raised below
-                self.error = error
-        if self.error is not None:
-            raise self.error
+    def help(self) -> None:
+        """Work on the job in another thread than the caller's, if the caller has not closed it yet."""
+        with self.lock:
+            late = self.closed
+            self.active += not late
+        if late:
+            return
+        try:
+            self.work()
+        except BaseException as error:  # noqa: BLE001 - the caller raises it
+            self.error = error
+        with self.lock:
+            self.active -= 1
+            if self.closed and not self.active:
+                self.idle.release()
+
+    def close(self) -> None:
+        """Let nobody else begin, and wait until no task is running any more: tasks write into shared buffers."""
+        with self.lock:
+            self.closed = True
+        while self.active:
+            self.idle.acquire()
 
 
 def _serve() -> None:
     _local.busy = True
     while True:
-        _queue.get().work()
+        _queue.get().help()
 
 
 def _start(count: int) -> None:
@@ -155,10 +167,20 @@ def parallel(tasks: Sequence[Task]) -> Task:
         if _started < helpers:
             _start(helpers)
         job = _Job(tasks)
-        for _ in range(helpers):
-            _queue.put(job)
-        job.work()
-        job.join()
+        try:
+            for _ in range(helpers):
+                _queue.put(job)
+            job.work()
+        except BaseException as error:  # noqa: BLE001 - raised below, when no task is running any more
+            job.error = error
+        while True:
+            try:
+                job.close()
+                break
+            except BaseException as error:  # noqa: BLE001 - an interrupt: raised below, too
+                job.error = error
+        if job.error is not None:
+            raise job.error
 
     return run
 
