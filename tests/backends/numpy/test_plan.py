@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import signal
 import time
@@ -428,12 +429,14 @@ class Alarm(contextlib.AbstractContextManager["Alarm"]):
     """Signals that interrupt the main thread as Ctrl-C does, at any moment: from a timer of the system."""
 
     def __enter__(self) -> Alarm:
+        gc.disable()  # Hypothesis is called back by the collector, and an exception raised there is lost
         self.before = signal.signal(signal.SIGALRM, signal.default_int_handler)
         return self
 
     def __exit__(self, *_: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self.before)
+        gc.enable()
 
     def during(self, function: Callable[[], object], delay: float) -> bool:
         """Call a function and interrupt after `delay` seconds; returns whether it was still running."""
