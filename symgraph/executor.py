@@ -542,7 +542,8 @@ class _Bound:
             else arrays[what]
             for what in self.lowered.inputs
         ]
-        targets = {k: executor._output_arrays[k] for k in range(count) if k not in lower_outputs(view)}
+        renewed = lower_outputs(view)
+        targets = {k: executor._output_arrays[k] for k in range(count) if k not in renewed}
         first_grad = count + len(shown)
         accumulate = []
         for j, k in enumerate(asked):

@@ -6,6 +6,7 @@ and lifetime; what each pass did; and, if asked, the time each call takes.
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from contextlib import AbstractContextManager
@@ -212,11 +213,12 @@ class _Names:
         self.buffers: list[tuple[Any, str]] = []
         self._named: dict[int, str] = {}
         inputs = {id(plan.layout.places[id(v)].buffer): str(v.label) for v in plan.program.inputs}
+        outputs = itertools.count()
         for buffer in plan.layout.buffers:
             if id(buffer) in inputs:
                 self._named[id(buffer)] = inputs[id(buffer)]
             elif buffer.kind == "output":
-                self._named[id(buffer)] = f"out{sum(n.startswith('out') for n in self._named.values())}"
+                self._named[id(buffer)] = f"out{next(outputs)}"
             elif buffer.kind == "arena":
                 self._named[id(buffer)] = f"b{len(self.buffers)}"
                 self.buffers.append((buffer, f"b{len(self.buffers)}"))

@@ -167,12 +167,12 @@ _EXACT = frozenset(
 )
 
 
-def _spread(value: Value) -> Value:
-    """Return the single number behind a constant that was broadcast or reshaped, else the value."""
-    inner = value
-    while inner.equation is not None and inner.equation.primitive.name in ("broadcast_to", "reshape"):
-        inner = inner.equation.inputs[0]
-    return inner if inner.kind == "constant" and inner.size == 1 else value
+def _unspread(value: Value, known: dict[int, Value]) -> Value:
+    """Return what a value is a broadcast or a reshape of, all the way down; `known` holds the answers so far."""
+    made = value.equation
+    if made is not None and made.primitive.name in ("broadcast_to", "reshape"):
+        value = known.get(id(made.inputs[0]), made.inputs[0])
+    return value
 
 
 def fold(program: Program, evaluate: Evaluate) -> Program:
@@ -180,11 +180,14 @@ def fold(program: Program, evaluate: Evaluate) -> Program:
     recorder = Recorder()
     emitted = recorder.program.equations
     matters = _layout_matters(program)
+    sources: dict[int, Value] = {}
 
     def rewrite(equation: Equation, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
         out = equation.outputs[0]
         params = dict(equation.params)
-        numbers = [_spread(v) for v in inputs]
+        for v in inputs:
+            sources[id(v)] = _unspread(v, sources)
+        numbers = [sources[id(v)] for v in inputs]
         uniform = all(v.kind == "constant" and v.size == 1 for v in numbers)
         view = equation.primitive.kind == "view" and out.size > 1  # a view of a constant costs nothing
         if uniform and inputs and out.size > 1 and equation.primitive.name in _EXACT:

@@ -408,30 +408,39 @@ class Symbol:
         else:
             given: list[Symbol | None] = [*head_grads] if isinstance(head_grads, Symbol) else list(head_grads)
             heads = [None if g is None else _one(g, "a head gradient") for g in given]
-        targets = [self._target(each) for each in asked]
+        targets = self._targets(asked)
         if not targets:
             raise ArgumentError("gradient() needs at least one variable to differentiate by")
         with paused():
             return Symbol(gradient(self._entries, targets, heads))
 
-    def _target(self, wrt: str | Symbol) -> Entry:
-        if isinstance(wrt, Symbol):
-            entry = _one(wrt, "what a gradient is taken by")
-            name = entry.name
-        else:
-            nodes = [node for node in self._view.nodes if node.op is None and node.name == wrt]
-            if len(nodes) != 1:
-                names = self.list_arguments()
-                what = f"{len(nodes)} variables are" if nodes else "no variable is"
-                raise ArgumentError(
-                    f"gradient(): {what} named {wrt!r}",
-                    hint=None if nodes else suggest(wrt, names),
-                    facts={"arguments": some(names)},
+    def _targets(self, asked: Sequence[str | Symbol]) -> list[Entry]:
+        """Return what gradients are asked by: variables by name, or symbols of one output each."""
+        named: dict[str, list[Node]] = {}
+        for node in self._view.variables():
+            named.setdefault(node.name, []).append(node)
+        mutated = self._view.mutated()
+        targets = []
+        for wrt in asked:
+            if isinstance(wrt, Symbol):
+                entry = _one(wrt, "what a gradient is taken by")
+            else:
+                nodes = named.get(wrt, [])
+                if len(nodes) != 1:
+                    names = self.list_arguments()
+                    what = f"{len(nodes)} variables are" if nodes else "no variable is"
+                    raise ArgumentError(
+                        f"gradient(): {what} named {wrt!r}",
+                        hint=None if nodes else suggest(wrt, names),
+                        facts={"arguments": some(names)},
+                    )
+                entry = Entry(nodes[0])
+            if id(entry.node) in mutated:
+                raise GradientError(
+                    f"{entry.name!r} is an auxiliary state: an operator renews it, and it has no gradient"
                 )
-            entry, name = Entry(nodes[0]), wrt
-        if id(entry.node) in self._view.mutated():
-            raise GradientError(f"{name!r} is an auxiliary state: an operator renews it, and it has no gradient")
-        return entry
+            targets.append(entry)
+        return targets
 
     # -- composition --------------------------------------------------------------------------------------------------
 

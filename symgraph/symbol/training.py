@@ -7,6 +7,7 @@ from typing import Any
 
 from symgraph.errors import ArgumentError, suggest
 from symgraph.graph.lower import RENEWS
+from symgraph.graph.node import Entry
 from symgraph.op import find
 
 __all__ = ["training_step"]
@@ -66,9 +67,10 @@ def training_step(
     roles = [i for i in cls.inputs if not i.variadic]
     if [i.name for i in roles[:2]] != ["weight", "grad"]:
         raise ArgumentError(f"{update} is no optimizer update of one weight", where="training_step()")
-    arguments = loss.list_arguments()
+    arguments = dict.fromkeys(loss.list_arguments())
     fed = list(inputs) if inputs is not None else [n for n in arguments if n == "data" or n.endswith("label")]
-    chosen = list(params) if params is not None else [n for n in arguments if n not in fed]
+    given = set(fed)
+    chosen = list(params) if params is not None else [n for n in arguments if n not in given]
     for name in [*fed, *chosen]:
         if name not in arguments:
             raise ArgumentError(
@@ -79,14 +81,14 @@ def training_step(
             )
     if not chosen:
         raise ArgumentError("there is nothing to train: every argument is an input", where="training_step()")
-    internals = loss.get_internals()
     attrs = loss.attr_dict()
     grads = loss.gradient(chosen)
+    weights = {node.name: symbol.Symbol([Entry(node, 0, node.version)]) for node in loss._view.variables()}
     make = getattr(symbol, update) if hasattr(symbol, update) else getattr(symbol._internal, update)
     shared: dict[str, Any] = {}
     updates = []
     for k, name in enumerate(chosen):
-        tensors = {"weight": internals[name], "grad": grads[k]}
+        tensors = {"weight": weights[name], "grad": grads[k]}
         for role in roles[2:]:
             if role.mutates:
                 tensors[role.name] = symbol.Variable(f"{name}_{role.name}")

@@ -152,15 +152,17 @@ class Plan:
 
     def _refuse_late_reads(self, stores: Sequence[tuple[Value, Value]]) -> None:
         """Refuse a second half that reads an input which the first half has renewed."""
-        late = {id(e) for step in self.schedule.steps[self.schedule.second :] for e in step.equations}
         places = self.layout.places
-        for (_, old), direct in zip(stores, self.layout.stored, strict=True):
-            target = places[id(old)].buffer
-            for step in self.layout.steps:
-                for equation in step.equations:
-                    if id(equation) not in late or direct:
-                        continue
-                    if any(id(v) in places and places[id(v)].buffer is target for v in equation.inputs):
+        copied = {
+            id(places[id(old)].buffer): old
+            for (_, old), direct in zip(stores, self.layout.stored, strict=True)
+            if not direct
+        }
+        for step in self.layout.steps:
+            for equation in step.equations if step.part == 2 else ():
+                for v in equation.inputs:
+                    old = copied.get(id(places[id(v)].buffer)) if id(v) in places else None
+                    if old is not None:
                         raise BindError(
                             f"the gradients read {old.label!r}, which the forward half renews; bind the update apart "
                             "from the gradients, or with grad_req='null'",
