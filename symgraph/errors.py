@@ -29,6 +29,7 @@ __all__ = [
     "SymgraphError",
     "UnknownOperatorError",
     "UnsupportedError",
+    "brief",
     "some",
     "suggest",
 ]
@@ -144,6 +145,16 @@ def some(names: Sequence[str]) -> str:
     ('a, b', 'a, b, c, d, e, f, g, h, i, j and 3 more')
     """
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def brief(value: object) -> str:
+    """Return a value as Python writes it, the first 57 characters if there are more than 60.
+
+    >>> brief("(3, x)"), len(brief("(3, " * 1000))
+    ("'(3, x)'", 60)
+    """
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def suggest(name: str, candidates: Iterable[str]) -> str | None:

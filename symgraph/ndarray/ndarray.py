@@ -20,7 +20,7 @@ import symgraph.ops  # noqa: F401 - registers the operators
 from symgraph.backends.numpy.kernels import copyto
 from symgraph.context import Context, cpu, current_context
 from symgraph.dtype import CODES, as_dtype
-from symgraph.errors import ArgumentError, DTypeError, GradientError, ShapeError, UnsupportedError
+from symgraph.errors import ArgumentError, DTypeError, GradientError, ShapeError, UnsupportedError, brief
 from symgraph.ndarray import indexing
 from symgraph.ndarray.evaluate import Evaluator, evaluator
 from symgraph.ndarray.random_state import next_state
@@ -506,17 +506,12 @@ def as_values(value: Any) -> Array:
         try:
             array = np.asarray(value)
         except ValueError:
-            raise ArgumentError(f"the rows of {_brief(value)} are not equally long") from None
+            raise ArgumentError(f"the rows of {brief(value)} are not equally long") from None
         if array.dtype.kind in "biuf":
             return array
         if array.dtype.kind == "O" and isinstance(value, int):
             raise ArgumentError(f"{value} is out of the range of all element types")
-    raise ArgumentError(f"needs numbers or an array of numbers, got {_brief(value)}")
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    raise ArgumentError(f"needs numbers or an array of numbers, got {brief(value)}")
 
 
 def convert(array: Array, dtype: np.dtype[Any]) -> Array:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from symgraph.errors import ArgumentError, suggest
+from symgraph.errors import ArgumentError, brief, suggest
 from symgraph.op.docs import document, signature
 from symgraph.op.schema import Input, Op, dotless
 
@@ -146,7 +146,7 @@ def split_call(
             elif is_tensor(value):
                 tensors[name] = value
             else:
-                problems[name] = f"must be a tensor, got {_show(value)}"
+                problems[name] = f"must be a tensor, got {brief(value)}"
         elif name in types:
             if name in params:
                 problems[name] = "given twice"
@@ -201,7 +201,7 @@ def _split_variadic(
             problems[f"argument {k}"] = (
                 "must be a tensor, got a list: write *list"
                 if isinstance(value, (list, tuple)) and all(map(is_tensor, value))
-                else f"must be a tensor, got {_show(value)}; parameters go by keyword"
+                else f"must be a tensor, got {brief(value)}; parameters go by keyword"
             )
     for name, value in kwargs.items():
         if name in layout.types:
@@ -296,7 +296,7 @@ def _explain(cls: type[Op], function_name: str, found: dict[str, str], params: M
             try:
                 p.parse(params[p.name])
             except ValueError as error:
-                problems.setdefault(p.name, f"must be {error}, got {_show(params[p.name])}")
+                problems.setdefault(p.name, f"must be {error}, got {brief(params[p.name])}")
         elif p.required and p.name not in hints.values() and p.name not in problems:
             problems[p.name] = f"required ({p.type.label}): {p.doc.rstrip('.')}"
     facts = {"arguments": ", ".join(own)} if hints and len(own) <= 12 else {}
@@ -310,11 +310,6 @@ def _explain(cls: type[Op], function_name: str, found: dict[str, str], params: M
 
 def _sentence(problem: str) -> str:
     return f"is {problem}" if problem.startswith(("required", "given")) else problem
-
-
-def _show(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def make_function(

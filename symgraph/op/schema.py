@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
-from symgraph.errors import ArgumentError, OperatorDefinitionError, suggest
+from symgraph.errors import ArgumentError, OperatorDefinitionError, brief, suggest
 from symgraph.op.types import ParamType, type_of
 
 __all__ = ["REQUIRED", "Input", "Op", "Param", "PartialShape", "Sample", "Tensor", "Tensors", "arg", "args", "param"]
@@ -256,7 +256,7 @@ class Op:
             try:
                 parsed.append(p.parse(values[p.name]))
             except ValueError as error:
-                problems.append(f"{p.name} must be {error}, got {values[p.name]!r}")
+                problems.append(f"{p.name} must be {error}, got {brief(values[p.name])}")
         if problems:
             raise ArgumentError("; ".join(problems), where=f"{self.op_name}()")
         self._freeze(tuple(parsed))

@@ -241,3 +241,11 @@ def test_functions_look_like_functions() -> None:
     assert function.__name__ == "dense"
     assert inspect.signature(function) == signature(Dense, "sym")
     assert function.__doc__ == document(Dense, "sym")
+
+
+def test_long_values_are_told_in_short() -> None:
+    for text in ("(" * 10**5, "3" * 10**5):
+        with pytest.raises(ArgumentError) as caught:
+            Dense.from_attrs({"num_hidden": text})
+        assert "num_hidden must be int" in str(caught.value)
+        assert len(str(caught.value)) < 200
