@@ -645,7 +645,7 @@ def _variables(view: View) -> Iterable[tuple[Node, int]]:
 def _check_names(view: View, given: Mapping[str, Any]) -> None:
     if not given:
         return
-    names = {node.name for node in view.nodes if node.op is None}
+    names = dict.fromkeys(node.name for node in view.nodes if node.op is None)
     for name in given:
         if name not in names:
             facts = {"variables": ", ".join(names)} if len(names) <= 10 else {}

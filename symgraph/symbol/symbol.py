@@ -21,6 +21,7 @@ from symgraph.errors import (
     GraphError,
     GraphIndexError,
     UnsupportedError,
+    brief,
     some,
     suggest,
 )
@@ -402,6 +403,8 @@ class Symbol:
         >>> (x * x).gradient("x").list_arguments()
         ['x']
         """
+        if not isinstance(wrt, (str, Symbol, Iterable)):
+            raise ArgumentError(f"gradient() is taken by names or symbols of variables, not by {brief(wrt)}")
         asked = [wrt] if isinstance(wrt, (str, Symbol)) else list(wrt)
         if head_grads is None:
             heads: list[Entry | None] = [None] * len(self)
@@ -464,7 +467,7 @@ class Symbol:
         if args:
             raise ArgumentError("a symbol is composed by keyword: net(data=other)", facts={"got": repr(args)[:60]})
         replaced: dict[int, Entry] = {}
-        names = {node.name for node in self._view.nodes if node.op is None}
+        names = dict.fromkeys(node.name for node in self._view.nodes if node.op is None)
         for key, other in kwargs.items():
             if not isinstance(other, Symbol):
                 raise ArgumentError(f"{key!r} is replaced by a Symbol, not by {other!r}")

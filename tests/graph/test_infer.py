@@ -316,3 +316,10 @@ def infer_backwards(length: int) -> None:
 def test_a_long_chain_backwards_takes_linear_effort() -> None:
     infer_backwards(50_000)
     assert_linear(infer_backwards, 500)
+
+
+def test_variables_are_told_in_their_order() -> None:
+    names = [*"qwertyuiop"]
+    with pytest.raises(ArgumentError) as caught:
+        infer([apply("add_n", "all", *map(variable, names), num_args=10)], {"x": (2,)})
+    assert caught.value.facts["variables"] == ", ".join(names)

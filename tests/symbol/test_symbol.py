@@ -281,6 +281,7 @@ ERRORS: dict[str, tuple[type[SymgraphError], Callable[[Symbol], Any]]] = {
     "symbol_shape_kind": (ArgumentError, lambda x: x.infer_shape(x=5)),
     "symbol_shape_both": (ArgumentError, lambda x: x.infer_shape((2,), x=(2,))),
     "symbol_shape_conflict": (ShapeError, lambda x: (x + mx.sym.Variable("y")).infer_shape(x=(2, 3), y=(2, 4))),
+    "symbol_gradient_kind": (ArgumentError, lambda x: x.gradient(3)),
     "symbol_gradient_name": (ArgumentError, lambda x: mx.sym.relu(x).gradient("y")),
     "symbol_gradient_state": (
         GradientError,
