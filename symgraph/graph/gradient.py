@@ -100,6 +100,7 @@ def _step_back(node: Node, dys: dict[int, Entry], needed: set[int], sums: dict[_
         raise GradientError(
             f"operator {node.op_name} has no gradient, and lies between the heads and the variables asked for",
             where=node.name,
+            facts={"if the graph holds its gradients already": "bind it with grad_req='null'"},
             created=node.created,
         )
     hidden = [index for index in dys if index >= op.num_visible()]
