@@ -10,7 +10,7 @@ import itertools
 import json
 import time
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ from symgraph.backends.numpy.threads import worker_count
 from symgraph.errors import ArgumentError
 from symgraph.program import Value
 from symgraph.program.memory import Step
+from symgraph.program.passes import PassRecord
 
 __all__ = ["Explained", "Explanation", "explain"]
 
@@ -68,7 +69,7 @@ class Explanation:
     buffers
         One mapping an arena buffer: ``name``, ``bytes``, ``offset``, ``first`` and ``last`` step.
     passes
-        What each optimisation pass did, as text.
+        One record of each optimisation pass: its name, whether it ran, what it changed, and how long it took.
     memory
         ``arena`` (allocated), ``live`` (most alive at once) and ``unshared`` bytes.
     """
@@ -76,7 +77,7 @@ class Explanation:
     title: str
     steps: list[dict[str, Any]] = field(default_factory=list)
     buffers: list[dict[str, Any]] = field(default_factory=list)
-    passes: list[str] = field(default_factory=list)
+    passes: list[PassRecord] = field(default_factory=list)
     memory: dict[str, int] = field(default_factory=dict)
     analyzed: bool = False
 
@@ -87,7 +88,7 @@ class Explanation:
             "steps": self.steps,
             "buffers": self.buffers,
             "memory": self.memory,
-            "passes": self.passes,
+            "passes": [asdict(p) for p in self.passes],
         }
 
     def __str__(self) -> str:
@@ -201,7 +202,7 @@ def of_plan(plan: Plan, title: str) -> Explanation:
                 "last": buffer.last,
             }
         )
-    explanation.passes = [str(p) for p in plan.passes]
+    explanation.passes = list(plan.passes)
     return explanation
 
 
