@@ -1,34 +1,116 @@
-"""What `explain` tells, as text and as data: the calls, their memory, and the passes."""
+"""Plans shown as NumPy programs: what is shown is what runs."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
 
 import numpy as np
 import pytest
 
 import symgraph as mx
 from symgraph.errors import ArgumentError
-from symgraph.executor import Executor, Options, simple_bind
 from symgraph.program.passes import PIPELINE
 
 
-def executor(**options: Any) -> Executor:
-    """Bind a small training step."""
-    net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=3, name="fc")
-    loss = mx.sym.LinearRegressionOutput(mx.sym.tanh(net), mx.sym.Variable("label"), name="loss")
-    step = mx.sym.training_step(loss, "rmsprop_update", lr=0.1)
-    return simple_bind(step, mx.cpu(), data=(4, 5), label=(4, 3), options=Options(**options))
+def trainer() -> mx.executor.Executor:
+    net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=2, name="fc")
+    loss = mx.sym.LinearRegressionOutput(mx.sym.tanh(net, name="act"), mx.sym.Variable("label"), name="loss")
+    step = mx.sym.training_step(loss, "rmsprop_update", lr=0.01)
+    executor = step.simple_bind(mx.cpu(), data=(4, 3), label=(4, 2))
+    executor.arg_dict["fc_weight"][:] = 0.5
+    return executor
 
 
-def data(bound: Executor, **choices: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(bound.explain(format="json", **choices))
-    return found
+def test_every_call_of_the_plan_is_shown_in_order() -> None:
+    executor = trainer()
+    plan = executor.bound(True).plan
+    shown = json.loads(executor.explain(format="json"))
+    equations = [e for step in plan.layout.steps for e in step.equations]
+    assert len(shown["steps"]) == len(equations)
+    for line, equation in zip(shown["steps"], equations, strict=True):
+        assert line["node"] == equation.origin
+        assert line["result"] == str(equation.outputs[0].spec)
+        assert line["bytes"] == equation.outputs[0].nbytes
+        assert line["call"].endswith(")")
+        assert "out=" in line["call"]
+
+
+def test_memory_is_what_is_allocated() -> None:
+    executor = trainer()
+    plan = executor.bound(True).plan
+    shown = json.loads(executor.explain(format="json"))
+    assert shown["memory"]["arena"] == plan.arena.nbytes
+    assert shown["memory"]["live"] <= shown["memory"]["arena"] <= shown["memory"]["unshared"]
+    for buffer in shown["buffers"]:
+        assert 0 <= buffer["offset"] <= buffer["offset"] + buffer["bytes"] <= plan.arena.nbytes
+        assert buffer["first"] <= buffer["last"]
+
+
+def test_what_renews_comes_after_everything_that_can_fail() -> None:
+    parts = [s["part"] for s in json.loads(trainer().explain(format="json"))["steps"]]
+    assert parts == sorted(parts, key=["compute", "renew", "gradients"].index)
+    assert {"compute", "renew"} == set(parts)
+
+
+def test_names_are_those_of_the_graph() -> None:
+    text = trainer().explain()
+    assert re.search(r"matmul\(data, flat_weight\[:6\]\.reshape\(2, 3\)\.T, out=b\d+\)", text)
+    assert re.search(r"subtract\(flat_weight, b\d+, out=flat_weight\)", text)
+    assert "multiply((1.0 - gamma1)" in text
+    assert "multiply(lr," in text
+
+
+def test_a_fused_group_is_shown_with_its_scratch() -> None:
+    x = mx.sym.Variable("x")
+    net = mx.sym.sqrt(mx.sym.abs(x) + 1.0) * 3.0
+    executor = net.simple_bind(mx.cpu(), grad_req="null", x=(400, 400))
+    text = executor.explain()
+    assert "in blocks, on" in text
+    assert "out=s0)" in text
+    groups = {s["group"] for s in json.loads(executor.explain(format="json"))["steps"]}
+    assert groups == {0}
+
+
+def test_measuring_changes_nothing() -> None:
+    executor = trainer()
+    executor.forward(is_train=True, data=np.ones((4, 3)), label=np.ones((4, 2)))
+    arrays = {**executor.arg_dict, **executor.aux_dict}
+    before = {n: x.asnumpy() for n, x in arrays.items()}
+    text = executor.explain(analyze=True)
+    assert re.search(r"total [\d.]+ us", text)
+    for name, x in arrays.items():
+        np.testing.assert_array_equal(x.asnumpy(), before[name])
+    times = [s["microseconds"] for s in json.loads(executor.explain(analyze=True, format="json"))["steps"]]
+    assert all(t > 0 for t in times)
+
+
+def test_inference_has_a_plan_of_its_own() -> None:
+    executor = trainer()
+    steps = json.loads(executor.explain(format="json", training=False))["steps"]
+    assert {s["part"] for s in steps} <= {"compute", "renew"}
+    assert not any(re.search(r"out=(fc_|flat_)", s["call"]) for s in steps)
+
+
+def test_passes_are_listed_with_those_that_are_off() -> None:
+    net = mx.sym.relu(mx.sym.Variable("x"))
+    options = mx.executor.Options(off={"cse", "fuse"})
+    executor = net.simple_bind(mx.cpu(), grad_req="null", x=(2, 3), options=options)
+    lines = executor.explain().splitlines()
+    assert any(re.fullmatch(r"  cse +off", line) for line in lines)
+    assert any(re.fullmatch(r"  fuse +off", line) for line in lines)
+    assert any(line.startswith("  simplify") and "ms" in line for line in lines)
+
+
+def test_an_unknown_format_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="no format 'html'"):
+        trainer().explain(format="html")
 
 
 def test_passes_are_data() -> None:
-    passes = data(executor(off={"cse"}))["passes"]
+    net = mx.sym.relu(mx.sym.Variable("x"))
+    executor = net.simple_bind(mx.cpu(), grad_req="null", x=(2, 3), options=mx.executor.Options(off={"cse"}))
+    passes = json.loads(executor.explain(format="json"))["passes"]
     assert [p["name"] for p in passes] == [*(p.name for p in PIPELINE), "fuse", "memory"]
     for each in passes:
         assert each["ran"] == (each["name"] not in {"cse", "relax"})
@@ -36,41 +118,14 @@ def test_passes_are_data() -> None:
         assert each["before"] >= each["after"] >= 0
 
 
-def test_buffers_lie_in_the_arena() -> None:
-    found = data(executor())
-    memory = found["memory"]
-    assert memory["live"] <= memory["arena"] <= memory["unshared"]
-    assert max(b["offset"] + b["bytes"] for b in found["buffers"]) <= memory["arena"]
-    assert sum(b["bytes"] for b in found["buffers"]) <= memory["unshared"]
-
-
 def test_text_and_data_show_the_same_calls() -> None:
-    bound = executor()
-    text, steps = bound.explain(), data(bound)["steps"]
-    assert steps
+    executor = trainer()
+    text, steps = executor.explain(), json.loads(executor.explain(format="json"))["steps"]
     for number, each in enumerate(steps):
         line = next(line for line in text.splitlines() if line.split()[:1] == [str(number)])
         assert each["call"][:40] in line
         assert each["result"] in line
 
 
-def test_times_only_when_analyzed() -> None:
-    bound = executor()
-    assert {s["microseconds"] for s in data(bound)["steps"]} == {None}
-    times = [s["microseconds"] for s in data(bound, analyze=True)["steps"]]
-    assert any(t is not None and t > 0 for t in times)
-
-
-def test_analyzing_changes_no_array() -> None:
-    bound = executor()
-    for array in bound.arg_dict.values():
-        array[:] = 0.5
-    before = [x.asnumpy().copy() for x in [*bound.arg_arrays, *bound.aux_arrays]]
-    bound.explain(analyze=True, training=True)
-    for old, new in zip(before, [*bound.arg_arrays, *bound.aux_arrays], strict=True):
-        np.testing.assert_array_equal(old, new.asnumpy())
-
-
-def test_unknown_format() -> None:
-    with pytest.raises(ArgumentError, match="no format 'html'"):
-        executor().explain(format="html")
+def test_times_are_there_only_if_asked_for() -> None:
+    assert {s["microseconds"] for s in json.loads(trainer().explain(format="json"))["steps"]} == {None}
