@@ -446,6 +446,45 @@ def test_a_slice_in_the_place_of_the_whole_is_not_taken_for_it() -> None:
         layout_of(recorder, [recorder.sum(c * b), recorder.sum(c, 0)])
 
 
+def grouped(recorder: Recorder, outputs: Sequence[Recorded], stores: Any = ()) -> Layout:
+    """Plan with everything element-wise in groups; at least one there must be."""
+    with small_blocks():
+        layout = layout_of(recorder, outputs, stores)
+    assert any(s.blocked for s in layout.steps)
+    return layout
+
+
+def test_a_result_of_a_group_does_not_take_what_a_later_call_of_it_reads() -> None:
+    recorder, (x,) = inputs((6, 6))
+    a = recorder.matmul(x, x)
+    b, c = recorder.sin(a), recorder.cos(a)
+    grouped(recorder, [recorder.sum(b, 0), recorder.sum(c, 1)])
+
+
+def test_a_value_that_a_rearrangement_shows_outside_is_not_kept_in_scratch() -> None:
+    recorder, (x,) = inputs((6, 6))
+    a = recorder.sin(x)
+    b = recorder.cos(a)
+    grouped(recorder, [recorder.sum(recorder.permute_dims(a, (1, 0)), 0), recorder.sum(b, 0)])
+
+
+def test_where_does_not_write_over_what_it_still_reads() -> None:
+    for chosen in (0, 1, 2):
+        recorder, (x,) = inputs((40,))
+        operands = [recorder.sin(x), recorder.cos(x), recorder.tanh(x)]
+        condition = operands[0] > 0 if chosen else recorder.isnan(x)
+        y = recorder.exp(recorder.where(condition, operands[1], operands[2])) + operands[0]
+        grouped(recorder, [recorder.sum(y)])
+
+
+def test_a_piece_that_is_read_after_the_join_keeps_its_memory() -> None:
+    recorder, (x, y) = inputs((8, 8), (16, 8))
+    a = recorder.exp(x)
+    joined = recorder.sum(recorder.concat([a, recorder.sin(x)]), 0)
+    other = recorder.sum(recorder.matmul(y, x), 0)  # as large as the join, and made when that is read no more
+    assert "concat" not in names(layout_of(recorder, [joined, other, recorder.sum(a, 0)]))
+
+
 def test_pieces_are_computed_where_the_join_wants_them() -> None:
     recorder, (x, y) = inputs((20,), (30,))
     joined = recorder.concat([recorder.exp(x), recorder.sin(y)])

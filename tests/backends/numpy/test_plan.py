@@ -374,6 +374,17 @@ def test_hyper_parameters_are_live() -> None:
     assert plan.arena is arena
 
 
+def test_rearranged_hyper_parameters_add_up_in_the_same_order() -> None:
+    recorder = Recorder()
+    rate = recorder.hyper(("sgd", "lr"), "float32")
+    spread = recorder.broadcast_to(rate, (2, 8))
+    outcome = [recorder.sum(spread, 0), recorder.sum(spread, 1), recorder.power(spread * 0.1, spread)]
+    plan = made(recorder, outcome, [], hypers=[0.1])
+    plan.run()
+    expected = eager.run(recorder.program, [], [0.1])
+    assert all(same_bits(x, y) for x, y in zip(plan.outputs, expected, strict=True))
+
+
 def test_hyper_parameters_must_all_be_given() -> None:
     recorder, (x,) = inputs((3,))
     rate = recorder.hyper(("sgd", "lr"), "float32")
@@ -585,7 +596,7 @@ def test_an_error_leaves_inputs_untouched_and_the_plan_usable(
 def test_numpy_warns_of_nothing_whatever_the_user_has_set(
     settings_of_user: dict[str, Any], block_bytes: int | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recorder, (x, w) = inputs((40,), (40,))
+    recorder, (x, w, v) = inputs((40,), (40,), (40,))
     rate = recorder.hyper(("sgd", "lr"))
     bad = recorder.divide(recorder.log(-recorder.abs(x)), x * 0.0) + recorder.exp(x * 1e30)
     image = recorder.reshape(x, (1, 1, 5, 8))
@@ -593,6 +604,7 @@ def test_numpy_warns_of_nothing_whatever_the_user_has_set(
     windows = recorder.conv(image * 1e38, kernel, (1, 1), (1, 1), (0, 0))
     outcome = [
         w - bad * recorder.astype(rate, "float32"),
+        recorder.erf(v * 1e30) * (v * 1e38),
         recorder.sum(bad),
         windows,
         recorder.matmul(recorder.reshape(x * 1e38, (4, 10)), recorder.reshape(x * 1e38, (10, 4))),
@@ -603,7 +615,8 @@ def test_numpy_warns_of_nothing_whatever_the_user_has_set(
         recorder.power(x * 0.0, -1.0),
     ]
     with engine(2, block_bytes), np.errstate(**settings_of_user):
-        plan = made(recorder, outcome, [data((40,), "float32", 1), np.ones(40, F32)], stores=[(0, 0)], hypers=[1e300])
+        arrays = [data((40,), "float32", 1), np.ones(40, F32), np.full(40, 99, F32)]
+        plan = made(recorder, outcome, arrays, stores=[(0, 1), (1, 2)], hypers=[1e300])
         plan.run()
         plan.set_hypers([math.inf])
         plan.run()
