@@ -473,7 +473,7 @@ def test_where_does_not_write_over_what_it_still_reads() -> None:
         recorder, (x,) = inputs((40,))
         operands = [recorder.sin(x), recorder.cos(x), recorder.tanh(x)]
         condition = operands[0] > 0 if chosen else recorder.isnan(x)
-        y = recorder.exp(recorder.where(condition, operands[1], operands[2])) + operands[0]
+        y = recorder.exp(recorder.where(condition, operands[1], operands[2] if chosen < 2 else x)) + operands[0]
         grouped(recorder, [recorder.sum(y)])
 
 
