@@ -452,6 +452,8 @@ def _join_in_place(layout: Layout) -> None:
             place = layout.places[id(v)]
             buffer = place.buffer
             fits = buffer.kind == "arena" and buffer.parent is None and _whole(v, place) and id(buffer) not in seen
+            # An output of the second half must not change before, so no earlier part may compute a piece there.
+            fits &= joined.kind != "output" or (layout.steps[buffer.first].part == 2) == (step.part == 2)
             seen.add(id(buffer))
             pieces.append((v, buffer, fits))
         if not all(fits for _, _, fits in pieces):
