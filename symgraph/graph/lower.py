@@ -295,7 +295,7 @@ def _renewed_slots(op: Backward, program: Program) -> list[int]:
     renewed = op.forward.mutated()
     if not renewed:
         return []
-    read = {id(v) for e in program.equations for v in e.inputs} | {id(v) for v in program.outputs}
+    read = program.needed(program.outputs)
     names = op.input_names()
     return [k for k, name in enumerate(names) if name in renewed and id(program.inputs[k]) in read]
 

@@ -47,6 +47,11 @@ def test_the_gradient_in_one_graph_reads_the_old_state() -> None:
     assert (outputs, count.asscalar()) == ([20, 10], 11)
 
 
+def test_a_state_that_no_gradient_reads_is_not_copied() -> None:
+    executor = mx.sym.BatchNorm(mx.sym.Variable("x")).simple_bind(mx.cpu(), x=(4, 2))
+    assert "embed" not in executor.explain()
+
+
 def test_autograd_reads_the_old_state() -> None:
     x, count = mx.nd.array([2]), mx.nd.array([10])
     x.attach_grad()
