@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from symgraph.backends.numpy.plan import Options, Plan
-from symgraph.context import Context, cpu, current_context
+from symgraph.context import Context, current_context
 from symgraph.dtype import as_dtype
 from symgraph.errors import ArgumentError, BindError, GradientError, ShapeError, suggest
 from symgraph.formats.collector import paused
@@ -58,7 +59,7 @@ class Executor:
     """A symbol bound to arrays.
 
     Made by `Symbol.bind` and `Symbol.simple_bind`. The arrays are used, not copied: what is written into them counts
-    at the next run.
+    at the next run. One thread at a time may run an executor; several may run executors of their own.
 
     Attributes
     ----------
@@ -91,7 +92,7 @@ class Executor:
         self.aux_dict: dict[str, NDArray] = dict(zip(self._aux_names, self.aux_arrays, strict=True))
         self._plans: dict[tuple[bool, bool, bool], _Bound] = {}
         self._current: dict[bool, _Bound] = {}
-        self._consumed = False
+        self._ran = self._consumed = False
         self._with_gradients = any(r != "null" for r in self._requests)
         self._state = np.zeros(2, np.uint64)
         self._monitor: Callable[[str, NDArray], object] | None = None
@@ -99,6 +100,9 @@ class Executor:
         self._overrides: dict[tuple[str, str], float] = {}
         self._ready: _Bound | None = None
         self._feeds = {name: x._data for name, x in self.arg_dict.items()}
+        for name, x in zip(self._arg_names, self.arg_arrays, strict=True):
+            if name in self._feeds and self._feeds[name] is not x._data:
+                del self._feeds[name]  # several arrays have this name: which one is meant?
         view = inference.view
         self._array_of: dict[int, NDArray] = {}
         arguments_left, states_left, mutated = iter(self.arg_arrays), iter(self.aux_arrays), view.mutated()
@@ -127,7 +131,7 @@ class Executor:
         return self._symbol
 
     def _check_memory(self, view: View) -> None:
-        """Refuse arrays that would be renewed while another variable reads the same memory."""
+        """Refuse arrays that would be written while another variable reads the same memory."""
         mutated = view.mutated()
         renewed = set(renewals(view).values()) | {k for k, node in enumerate(view.nodes) if id(node) in mutated}
         for k, array in self._array_of.items():
@@ -138,35 +142,21 @@ class Executor:
                 )
             if k in renewed and not array._data.flags.writeable:
                 raise BindError(f"the array of {view.nodes[k].name!r} is read-only, but the graph renews it")
-        # Sorted by address, only neighbours can overlap: linear, where comparing all pairs would not be.
-        everyone = sorted(self._array_of, key=lambda k: self._array_of[k]._data.__array_interface__["data"][0])
-        near: dict[int, list[int]] = {k: [] for k in renewed}
-        end, group = -1, [0][:0]
-        for k in everyone:
-            data = self._array_of[k]._data
-            begin = data.__array_interface__["data"][0]
-            if begin >= end:
-                group = []
-            for j in group:
-                if j in near or k in near:
-                    near.setdefault(j, []).append(k)
-                    near.setdefault(k, []).append(j)
-            group.append(k)
-            end = max(end, begin + data.nbytes)
-        for k in sorted(renewed):
-            x = self._array_of[k]._data
-            for j in near[k]:
-                y = self._array_of[j]._data
-                if j != k and x is not y and np.may_share_memory(x, y):
-                    raise BindError(
-                        f"{view.nodes[k].name!r} is renewed by the graph, but shares memory with "
-                        f"{view.nodes[j].name!r}; give each its own array"
-                    )
-                if j != k and x is y and view.nodes[j].name != view.nodes[k].name:
-                    raise BindError(
-                        f"{view.nodes[k].name!r} is renewed by the graph, but is one array with "
-                        f"{view.nodes[j].name!r}; give each its own"
-                    )
+        held = [_Held(x._data, view.nodes[k].name, k in renewed, False) for k, x in self._array_of.items()]
+        held += [
+            _Held(x._data, name, True, True)
+            for name, x, request in zip(self._arg_names, self.grad_arrays, self._requests, strict=True)
+            if x is not None and request != "null"
+        ]
+        for x, y in _sharing(held):
+            if not x.written:
+                x, y = y, x
+            if not x.written or (x.gradient and y.gradient):
+                continue
+            what = f"the gradient of {x.name!r} is written" if x.gradient else f"{x.name!r} is renewed by the graph"
+            how = "is one array with" if x.array is y.array else "shares memory with"
+            who = f"the gradient of {y.name!r}" if y.gradient else repr(y.name)
+            raise BindError(f"{what}, but {how} {who}; give each its own array")
 
     # -- plans --------------------------------------------------------------------------------------------------------
 
@@ -193,6 +183,9 @@ class Executor:
         """Give every bound array its present values back at the end, and the random numbers, whatever is run inside."""
         arrays = [x._data for x in (*self.arg_arrays, *self.aux_arrays, *self.grad_arrays) if x is not None]
         arrays += [*self._output_arrays, self._state]
+        # What a `backward` to come needs of the last `forward`.
+        arrays += [x for bound in self._plans.values() for x in bound.plan.memory()]
+        arrays = [x for x in arrays if x.flags.writeable]
         saved = [x.copy() for x in arrays]
         try:
             with rewound():
@@ -236,9 +229,10 @@ class Executor:
             else:
                 self._feed(name, value)
         bound = self._current.get(is_train) or self.bound(bool(is_train))
+        self._ready = None  # if this run fails, there is nothing to go back through
         bound.run_first()
         self._ready = bound if bound.gradients else None
-        self._consumed = False
+        self._ran, self._consumed = True, False
         if self._monitor is not None:
             for name, array in bound.monitored:
                 self._monitor(name, NDArray(array.copy(), self._ctx))
@@ -246,6 +240,8 @@ class Executor:
 
     def _feed(self, name: str, value: Any) -> None:
         target = self._feeds.get(name)
+        if target is None and name in self.arg_dict:
+            raise ArgumentError(f"forward() got {name!r}, but several arrays have this name; write into `arg_arrays`")
         if target is None:
             raise ArgumentError(
                 f"forward() got {name!r}, which is no argument of the graph",
@@ -270,21 +266,28 @@ class Executor:
             Gradient of a loss by each output: one NDArray, a list in the order of the outputs, or a mapping by output
             name. Not needed where every output comes from a loss, such as `SoftmaxOutput`.
         is_train
-            Mode in which the forward values are computed, if `forward` has not just been called with ``is_train=True``.
+            Taken for compatibility; the mode is that of the last `forward`, and inference if there was none.
 
         Raises
         ------
         GradientError
-            If an output that needs a head gradient has none.
+            If an output that needs a head gradient has none; if this is called twice for one `forward` that renewed
+            an argument or a state which it had read.
         """
         if not self._with_gradients:
             return
         bound = self._ready or self._plan(False, True)
         bound.set_heads(self._head_arrays(out_grads))
         if self._ready is None:
-            bound.run_first()
+            # Inference keeps nothing for gradients: the outputs once more, from the same random numbers.
+            (bound.plan.run_first if self._ran else bound.run_first)()
         elif self._consumed:
             # The gradients have been computed once already, in the memory of what they needed.
+            if not bound.plan.repeatable:
+                raise GradientError(
+                    "backward() has been called since the last forward(), which renewed what it had read; "
+                    "call forward() again"
+                )
             bound.plan.run_again()
         self._consumed = True
         bound.run_second()
@@ -402,16 +405,18 @@ class Executor:
                     hint=suggest(param, live_names),
                     facts={"live parameters": ", ".join(sorted(live_names)) or "none"},
                 )
+        self._override()
+
+    def _override(self) -> None:
         for key, bound in list(self._plans.items()):
             if not bound.set_hypers(self._overrides):
                 del self._plans[key]  # updates computed as one no longer agree: made anew, apart
                 self._current.clear()
-                self._ready = None
 
     def reshape(
         self, partial_shaping: bool = False, allow_up_sizing: bool = False, **kwargs: tuple[int, ...]
     ) -> Executor:
-        """Return an executor for other input shapes that shares all arrays whose shape stays.
+        """Return an executor for other input shapes that shares all arrays whose shape stays, and hyper-parameters.
 
         Parameters
         ----------
@@ -455,7 +460,10 @@ class Executor:
                 )
             same = shapes[name] == x.shape
             states.append(x if same else NDArray(np.zeros(shapes[name], x.dtype), self._ctx))
-        return Executor(self._symbol, self._ctx, arguments, gradients, self._requests, states, inference, self._options)
+        made = Executor(self._symbol, self._ctx, arguments, gradients, self._requests, states, inference, self._options)
+        made._overrides.update(self._overrides)
+        made._override()
+        return made
 
     # -- looking inside -----------------------------------------------------------------------------------------------
 
@@ -491,6 +499,32 @@ class Executor:
         return f"<Executor of {self._symbol!r}>"
 
 
+class _Held(NamedTuple):
+    """An array that an executor holds: whose it is, whether a run writes it, and whether it is a gradient."""
+
+    array: Array
+    name: str
+    written: bool
+    gradient: bool
+
+
+def _sharing(held: Iterable[_Held]) -> Iterator[tuple[_Held, _Held]]:
+    """Find pairs that share memory and of which one is written.
+
+    Sorted by address, only neighbours can overlap: linear, where comparing all pairs would not be.
+    """
+    starts = [(x.array.__array_interface__["data"][0], x) for x in held if x.array.size]
+    end, read, written = -1, list[_Held](), list[_Held]()
+    for start, x in sorted(starts, key=lambda each: each[0]):
+        if start >= end:
+            read, written = [], []
+        for y in (*read, *written) if x.written else written:
+            if np.may_share_memory(x.array, y.array):
+                yield x, y
+        (written if x.written else read).append(x)
+        end = max(end, start + x.array.nbytes)
+
+
 class _Bound:
     """One way of running an executor: a lowered graph and its plan."""
 
@@ -511,18 +545,24 @@ class _Bound:
         arguments = [n for n in view.nodes if n.op is None and id(n) not in mutated]
         if gradients:
             names = set(shapes)
-            for k, entry in enumerate(entries):
+            for k in range(count):
                 name = next(f"head_gradient{i}" for i in itertools.count(k) if f"head_gradient{i}" not in names)
                 names.add(name)
                 spec = base.spec(view.outputs[k])
                 head_nodes.append(Node(None, name))
                 shapes[name], dtypes[name] = spec.shape, spec.dtype
                 self.heads.append(np.ones(spec.shape, spec.dtype))
-                del entry
             asked = [k for k, r in enumerate(executor._requests) if r != "null"]
             grads = gradient(entries, [Entry(arguments[k]) for k in asked], [Entry(n) for n in head_nodes])
         everything = [*entries, *(entry for _, entry in shown), *grads]
-        joint = infer(View(everything), shapes, dtypes) if everything != entries else base
+        if everything != entries:
+            wide = View(everything)
+            read = {n.name for n in wide.variables()}  # gradients do not read the head gradient of every output
+            joint = infer(
+                wide, {n: s for n, s in shapes.items() if n in read}, {n: t for n, t in dtypes.items() if n in read}
+            )
+        else:
+            joint = base
         self.inference = joint
         nodes = joint.view.nodes
         by_id = {id(view.nodes[k]): x for k, x in executor._array_of.items()}
@@ -674,10 +714,8 @@ def _requests(grad_req: GradReq | None, names: Sequence[str], inference: Inferen
     if isinstance(grad_req, str):
         given = [grad_req] * len(names)
     elif isinstance(grad_req, Mapping):
+        _check_requests(grad_req.values())
         given = [grad_req.get(n, "null") for n in names]
-        values = list(grad_req.values())
-        given_values = [*given, *values]
-        _check_requests(given_values)
     elif isinstance(grad_req, (list, tuple)):
         given = [*grad_req, *["null"] * (len(names) - len(grad_req))][: len(names)]
     else:
@@ -690,6 +728,15 @@ def _check_requests(given: Iterable[Any]) -> None:
     for r in given:
         if r not in _REQUESTS:
             raise ArgumentError(f"grad_req must be 'null', 'write' or 'add', got {r!r}")
+
+
+def _several(name: str) -> BindError:
+    """Return the complaint about variables of one name where they are told apart by it."""
+    return BindError(
+        f"several variables are named {name!r}; make the variable once and use it wherever it is read, or give each "
+        "its own name",
+        where="bind()",
+    )
 
 
 def _variable_specs(inference: Inference) -> dict[str, Spec]:
@@ -746,7 +793,12 @@ def bind(
     given_arguments, given_states = _given("args", args, arg_names), _given("aux_states", aux_states, aux_names)
     gradients = _given("args_grad", args_grad, arg_names)
     all_names, all_given = [*arg_names, *aux_names], [*given_arguments, *given_states]
-    given = {n: x for n, x in zip(all_names, all_given, strict=True) if x is not None}
+    given: dict[str, NDArray] = {}
+    for n, x in zip(all_names, all_given, strict=True):
+        if x is not None:
+            same = given.setdefault(n, x)
+            if (same.shape, same.dtype) != (x.shape, x.dtype):
+                raise _several(n)  # inference knows one shape and dtype by each name
     types = {n: np.dtype(x.dtype) for n, x in given.items()}
     inference = infer([*symbol._entries], {n: x.shape for n, x in given.items()}, types)
     missing = [n for n in all_names if n not in given]
@@ -798,6 +850,9 @@ def simple_bind(
     """Bind a symbol to new arrays filled with zeros; see `Symbol.simple_bind`, for `options` see `bind`."""
     ctx = _on_cpu(ctx or current_context())
     arg_names = symbol.list_arguments()
+    for name, count in Counter(arg_names).items():
+        if count > 1:
+            raise _several(name)
     for name, shape in kwargs.items():
         if not isinstance(shape, (tuple, list)):
             raise BindError(
@@ -846,4 +901,4 @@ def _known_axes(shape: Sequence[int]) -> tuple[int | None, ...]:
 def _on_cpu(ctx: Context) -> Context:
     if ctx.device_type not in ("cpu", "cpu_pinned", "cpu_shared"):
         raise BindError(f"symgraph computes on the CPU; there is no engine for {ctx}: use mx.cpu()", where="bind()")
-    return ctx if ctx is not None else cpu()
+    return ctx

@@ -103,6 +103,8 @@ class Plan:
         The array of each output; that of a stored one is the input's, that of a skipped one None.
     passes
         What each optimisation pass did.
+    repeatable
+        Whether the first half can run again after it has renewed inputs: it computes from none of them.
     """
 
     def __init__(
@@ -240,6 +242,14 @@ class Plan:
                 part.append((np.add, target, array, target))
             elif not _same(target, array):
                 part.append((copyto, target, array))
+        places = layout.places
+        targets_of_stores = {id(places[id(program.inputs[i])].buffer) for i in stored.values()}
+        self.repeatable = not any(
+            id(v) in places and id(places[id(v)].buffer) in targets_of_stores
+            for step in layout.steps[: bounds[0]]
+            for e in step.equations
+            for v in e.inputs
+        )
         self._runs = [_runner(parts[0]), _runner(parts[1], whole=True), _runner(parts[2])]
         self._context = contextvars.copy_context()
         self._context.run(np.seterr, all="ignore")
@@ -248,6 +258,10 @@ class Plan:
         self.run_first: Callable[[], None] = self._run_in_parts
         if _plain(parts[1]):
             self.run_first = functools.partial(self._context.run, _runner([*parts[0], *parts[1]]))
+
+    def memory(self) -> list[Array]:
+        """Return all arrays that a run writes or reads, the arena first."""
+        return [self.arena, *self._base.values()]
 
     def bounds(self) -> tuple[int, int]:
         """Return where the renewing part and the second half begin, among the steps that are left."""
