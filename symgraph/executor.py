@@ -110,7 +110,9 @@ class Executor:
             if node.op is None:
                 self._array_of[k] = next(states_left if id(node) in mutated else arguments_left)
         self._check_memory(view)
-        self._output_arrays = [np.zeros(inference.spec(n).shape, inference.spec(n).dtype) for n in view.outputs]
+        self._output_arrays = [
+            _zeros(entry.name, inference.spec(n)) for entry, n in zip(view.entries, view.outputs, strict=True)
+        ]
         renewed = lower_outputs(view)
         self.outputs = [
             self._array_of[renewed[k]] if k in renewed else NDArray(array, ctx)
@@ -700,6 +702,20 @@ def _flat(parts: Sequence[Array]) -> Array:
 # -- binding ----------------------------------------------------------------------------------------------------------
 
 
+def _zeros(name: str, spec: Spec) -> Array:
+    """Return zeros for a tensor.
+
+    Raises
+    ------
+    BindError
+        If there is no memory for it.
+    """
+    try:
+        return np.zeros(spec.shape, spec.dtype)
+    except (MemoryError, ValueError):
+        raise BindError(f"there is no memory for {name!r}: {spec} takes {spec.nbytes} bytes", where="bind()") from None
+
+
 def _requests(grad_req: GradReq | None, names: Sequence[str], inference: Inference) -> list[str]:
     """Return the request for each argument; None stands for write, or for null if the graph renews arguments itself.
 
@@ -810,7 +826,7 @@ def bind(
         if wanted:
             raise BindError(f"{len(wanted)} of {len(all_names)} arrays are missing", where="bind()", facts=wanted)
         # Labels, mostly: nothing depends on them outside training.
-        blank = {n: NDArray(np.zeros(*specs[n]), ctx) for n in missing}
+        blank = {n: NDArray(_zeros(n, specs[n]), ctx) for n in missing}
     arguments = [blank[n] if x is None else x for n, x in zip(arg_names, given_arguments, strict=True)]
     states = [blank[n] if x is None else x for n, x in zip(aux_names, given_states, strict=True)]
     requests = _requests(grad_req, arg_names, inference)
@@ -870,7 +886,8 @@ def simple_bind(
     for merge in mergeable(inference):
         for _, members in merge.roles:
             specs = [inference.spec(view.offsets[p]) for p in members]
-            store = np.zeros(sum(s.size for s in specs), specs[0].dtype)
+            names = " and ".join(view.nodes[p].name for p in members)
+            store = _zeros(names, Spec((sum(s.size for s in specs),), specs[0].dtype))
             start = 0
             for p, spec in zip(members, specs, strict=True):
                 made[p] = np.ndarray(spec.shape, spec.dtype, store, start * spec.dtype.itemsize)
@@ -883,13 +900,13 @@ def simple_bind(
         spec = inference.spec(view.offsets[k])
         x = shared.get(node.name)
         if x is None or x.shape != spec.shape or x.dtype != spec.dtype or node.name not in (shared_arg_names or shared):
-            x = NDArray(made[k] if k in made else np.zeros(spec.shape, spec.dtype), ctx)
+            x = NDArray(made[k] if k in made else _zeros(node.name, spec), ctx)
         if id(node) in mutated:
             states.append(x)
         else:
             arguments.append(x)
             request = requests[len(arguments) - 1]
-            gradients.append(None if request == "null" else NDArray(np.zeros(spec.shape, spec.dtype), ctx))
+            gradients.append(None if request == "null" else NDArray(_zeros(f"gradient of {node.name}", spec), ctx))
     return Executor(symbol, ctx, arguments, gradients, requests, states, inference, options or Options())
 
 

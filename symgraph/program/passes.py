@@ -58,7 +58,11 @@ class PassRecord:
 
 
 def optimize(
-    program: Program, evaluate: Evaluate, off: Iterable[str] = (), on: Iterable[str] = ()
+    program: Program,
+    evaluate: Evaluate,
+    off: Iterable[str] = (),
+    on: Iterable[str] = (),
+    known: Iterable[str] = (),
 ) -> tuple[Program, list[PassRecord]]:
     """Run the pipeline.
 
@@ -72,16 +76,18 @@ def optimize(
         Names of passes to leave out.
     on
         Names of inexact passes to let in.
+    known
+        Further names that the caller takes care of; for the error about an unknown one.
 
     Raises
     ------
     ArgumentError
         If a name is unknown, or a pass lacks what one that is off provides.
     """
-    known = [p.name for p in PIPELINE]
+    names = [*(p.name for p in PIPELINE), *sorted(known)]
     off, on = set(off), set(on)
-    for name in sorted((off | on) - set(known)):
-        raise ArgumentError(f"no pass is named {name!r}", hint=suggest(name, known), facts={"passes": ", ".join(known)})
+    for name in sorted((off | on) - set(names)):
+        raise ArgumentError(f"no pass is named {name!r}", hint=suggest(name, names), facts={"passes": ", ".join(names)})
     records: list[PassRecord] = []
     provided: set[str] = set()
     for each in PIPELINE:

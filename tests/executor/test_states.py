@@ -66,3 +66,15 @@ def test_one_array_cannot_be_read_and_renewed() -> None:
     update = mx.sym.sgd_mom_update(mx.sym.Variable("a"), mx.sym.Variable("b"), mx.sym.Variable("m"), lr=0.1)
     with pytest.raises(mx.errors.BindError, match="'m' is renewed by the graph, but is one array with 'a'"):
         update.bind(mx.cpu(), {"a": w, "b": mx.nd.ones((2,))}, aux_states={"m": w})
+
+
+def test_a_tensor_that_no_memory_holds_is_named() -> None:
+    net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=2**62, name="fc")
+    with pytest.raises(mx.errors.BindError, match="no memory for 'fc_weight'"):
+        net.simple_bind(mx.cpu(), data=(2, 4))
+
+
+def test_an_unknown_pass_is_answered_with_all_of_them() -> None:
+    net = mx.sym.relu(mx.sym.Variable("x"))
+    with pytest.raises(mx.errors.ArgumentError, match="did you mean 'fuse'"):
+        net.simple_bind(mx.cpu(), x=(2,), options=mx.executor.Options(off={"fused"}))

@@ -43,6 +43,10 @@ Array = np.ndarray[Any, Any]
 BLOCK_BYTES = 1 << 17
 
 
+#: What can be switched off like a pass, though it makes no program.
+_SWITCHES = frozenset({"fuse", "memory"})
+
+
 @dataclass(frozen=True)
 class Options:
     """What to leave out of optimisation; everything is on by default, and nothing changes a bit of the results.
@@ -124,9 +128,8 @@ class Plan:
         self._skip = frozenset(skip)
         targets = dict(targets or {})
         self.accumulate = frozenset(accumulate)
-        switches = {"fuse", "memory"}
         self.options = options
-        optimized, self.passes = optimize(program, xp.apply, options.off - switches, options.on)
+        optimized, self.passes = optimize(program, xp.apply, options.off - _SWITCHES, options.on, known=_SWITCHES)
         self.program, self.prologue = _split_hypers(optimized)
         self.program = _with_copies(self.program, stores)
         results = self.program.outputs
