@@ -37,6 +37,8 @@ Array = np.ndarray[Any, Any]
 GradReq = str | Sequence[str] | Mapping[str, str]
 
 _REQUESTS = ("null", "write", "add")
+#: Kinds of element types that can be converted to each other.
+_NUMBERS = "biuf"
 
 
 class Bindable(Protocol):
@@ -144,6 +146,9 @@ class Executor:
                 )
             if k in renewed and not array._data.flags.writeable:
                 raise BindError(f"the array of {view.nodes[k].name!r} is read-only, but the graph renews it")
+        for name, dx, request in zip(self._arg_names, self.grad_arrays, self._requests, strict=True):
+            if dx is not None and request != "null" and not dx._data.flags.writeable:
+                raise BindError(f"the array for the gradient of {name!r} is read-only")
         held = [_Held(x._data, view.nodes[k].name, k in renewed, False) for k, x in self._array_of.items()]
         held += [
             _Held(x._data, name, True, True)
@@ -226,7 +231,12 @@ class Executor:
         for name, value in kwargs.items():
             data = value._data if type(value) is NDArray else value
             target = feeds.get(name)
-            if target is not None and type(data) is np.ndarray and data.shape == target.shape:
+            if (
+                target is not None
+                and type(data) is np.ndarray
+                and data.shape == target.shape
+                and data.dtype == target.dtype
+            ):
                 target[...] = data
             else:
                 self._feed(name, value)
@@ -253,7 +263,9 @@ class Executor:
         data = value._data if isinstance(value, NDArray) else np.asarray(value)
         if data.shape != target.shape:
             raise ShapeError(f"forward() got {name!r} with shape {data.shape}, but it is bound with {target.shape}")
-        np.copyto(target, data, "unsafe")
+        if data.dtype.kind not in _NUMBERS:
+            raise ArgumentError(f"forward() got {name!r} of element type {data.dtype}, which is no type of numbers")
+        _convert(target, data)
 
     def backward(
         self,
@@ -351,7 +363,7 @@ class Executor:
         Raises
         ------
         BindError
-            Listing every name that is unknown and every shape that differs; nothing has been copied then.
+            Listing every name that is unknown and every value that does not fit; nothing has been copied then.
         """
         pairs: list[tuple[Array, Array]] = []
         facts: dict[str, str] = {}
@@ -362,13 +374,18 @@ class Executor:
                         facts[name] = f"is no {kind} of the graph"
                     continue
                 data = value._data if isinstance(value, NDArray) else np.asarray(value)
-                if data.shape != known[name].shape:
-                    facts[name] = f"has shape {data.shape}, the graph needs {known[name].shape}"
-                pairs.append((known[name]._data, data))
+                target = known[name]._data
+                if data.shape != target.shape:
+                    facts[name] = f"has shape {data.shape}, the graph needs {target.shape}"
+                elif data.dtype.kind not in _NUMBERS:
+                    facts[name] = f"has element type {data.dtype}, which is no type of numbers"
+                elif not target.flags.writeable:
+                    facts[name] = "is bound to an array that is read-only"
+                pairs.append((target, data))
         if facts:
             raise BindError("the parameters do not fit the graph", where="copy_params_from()", facts=facts)
         for target, data in pairs:
-            np.copyto(target, data, "unsafe")
+            _convert(target, data)
 
     def set_hyper(self, node: str | None = None, **values: float) -> None:
         """Change live hyper-parameters of updates, such as the learning rate; takes effect with the next step.
@@ -383,16 +400,21 @@ class Executor:
         Raises
         ------
         ArgumentError
-            If no node has such a live parameter.
+            If no node has such a live parameter, or a value is no number; nothing has been changed then.
         """
+        changes: dict[tuple[str, str], float] = {}
         for param, value in values.items():
+            try:
+                number = float(value)
+            except (TypeError, ValueError):
+                raise ArgumentError(f"set_hyper() got {param}={value!r}, which is no number") from None
             known = False
             for k, each in enumerate(self._inference.view.nodes):
                 if isinstance(each.op, Op) and (node is None or each.name == node):
                     live = self._inference.op(k).live_values()
                     if param in live:
                         known = True
-                        self._overrides[(each.name, param)] = float(value)
+                        changes[(each.name, param)] = number
             if not known:
                 live_names = {
                     p
@@ -407,6 +429,7 @@ class Executor:
                     hint=suggest(param, live_names),
                     facts={"live parameters": ", ".join(sorted(live_names)) or "none"},
                 )
+        self._overrides.update(changes)
         self._override()
 
     def _override(self) -> None:
@@ -499,6 +522,12 @@ class Executor:
 
     def __repr__(self) -> str:
         return f"<Executor of {self._symbol!r}>"
+
+
+def _convert(target: Array, data: Array) -> None:
+    """Copy numbers of any type; what does not fit the target's becomes infinite or is cut off, as in MXNet."""
+    with np.errstate(all="ignore"):
+        np.copyto(target, data, "unsafe")
 
 
 class _Held(NamedTuple):
@@ -617,7 +646,7 @@ class _Bound:
             if array is None:
                 buffer.fill(1)
             else:
-                np.copyto(buffer, array, "unsafe")
+                _convert(buffer, array)
 
     @staticmethod
     def _hyper(hyper: Hyper, overrides: Mapping[tuple[str, str], float]) -> float:
@@ -722,7 +751,7 @@ def _requests(grad_req: GradReq | None, names: Sequence[str], inference: Inferen
     Raises
     ------
     ArgumentError
-        If a request is none of null, write and add.
+        If a request is none of null, write and add, or there are more than arguments.
     """
     if grad_req is None:
         # A graph that renews its own arguments holds its gradients already.
@@ -733,7 +762,12 @@ def _requests(grad_req: GradReq | None, names: Sequence[str], inference: Inferen
         _check_requests(grad_req.values())
         given = [grad_req.get(n, "null") for n in names]
     elif isinstance(grad_req, (list, tuple)):
-        given = [*grad_req, *["null"] * (len(names) - len(grad_req))][: len(names)]
+        if len(grad_req) > len(names):
+            raise ArgumentError(
+                f"grad_req holds {len(grad_req)} requests, but there are {len(names)} arguments",
+                facts={"arguments": ", ".join(names)},
+            )
+        given = [*grad_req, *["null"] * (len(names) - len(grad_req))]
     else:
         raise ArgumentError(f"grad_req must be a string, a list or a dict, got {type(grad_req).__name__}")
     _check_requests(given)
@@ -832,8 +866,15 @@ def bind(
     requests = _requests(grad_req, arg_names, inference)
     requests = [r if dx is not None else "null" for r, dx in zip(requests, gradients, strict=True)]
     for name, x, dx in zip(arg_names, arguments, gradients, strict=True):
-        if dx is not None and dx.shape != x.shape:
+        if dx is None:
+            continue
+        if dx.shape != x.shape:
             raise BindError(f"args_grad[{name!r}] has shape {dx.shape}, but the argument has {x.shape}", where="bind()")
+        if dx.dtype != x.dtype:
+            raise BindError(
+                f"args_grad[{name!r}] has element type {np.dtype(dx.dtype)}, but the argument has {np.dtype(x.dtype)}",
+                where="bind()",
+            )
     return Executor(symbol, ctx, arguments, gradients, requests, states, inference, options)
 
 
