@@ -36,6 +36,18 @@ def test_a_gradient_in_the_memory_of_an_argument_is_refused(request_: str, other
     product.bind(mx.cpu(), arrays, {"x": whole[2:]}, grad_req="null")
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float64", "int32"])
+def test_a_gradient_of_another_element_type_is_refused(dtype: str) -> None:
+    twice = mx.sym.Variable("x") * 2
+    with pytest.raises(BindError, match=rf"args_grad\['x'\] has element type {dtype}, but the argument has float32"):
+        twice.bind(mx.cpu(), {"x": ones(4, 3)}, {"x": mx.nd.zeros((4, 3), dtype=dtype)})
+
+
+def test_more_requests_than_arguments_are_refused() -> None:
+    with pytest.raises(ArgumentError, match="grad_req holds 2 requests, but there are 1 arguments"):
+        (mx.sym.Variable("x") * 2).simple_bind(mx.cpu(), x=(2,), grad_req=["write", "null"])
+
+
 def test_two_arguments_may_add_to_one_gradient() -> None:
     x, z, total = mx.nd.array([2, 3]), mx.nd.array([5, 7]), mx.nd.zeros((2,))
     product = mx.sym.Variable("x") * mx.sym.Variable("z")
