@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import _thread
-import contextlib
-import gc
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,25 +15,7 @@ import pytest
 
 from symgraph.backends.numpy import interrupts, threads
 from symgraph.backends.numpy.interrupts import shielded
-
-
-@contextlib.contextmanager
-def alarms() -> Iterator[Callable[[float], None]]:
-    """Give a function that makes Ctrl-C come after so many seconds."""
-    gc.disable()  # Hypothesis is called back by the collector, and an exception raised there is lost
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    try:
-        yield lambda delay: signal.setitimer(signal.ITIMER_REAL, delay)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        gc.enable()
-
-
-def await_signal() -> None:
-    for _ in range(10_000):
-        time.sleep(0.0005)
-    raise AssertionError("no signal came")
+from tests.alarm import Alarm
 
 
 def test_a_task_runs_once_and_has_ended_when_the_call_returns() -> None:
@@ -93,18 +73,11 @@ def test_an_interrupt_waits_for_the_task() -> None:
     run = shielded(task)
     seen = {"before": 0, "during": 0, "after": 0}
     rng = np.random.default_rng(0)
-    with alarms() as alarm:
+    with Alarm() as alarm:
         for trial in range(1, 200):
-            ended = False
-            try:
-                alarm(rng.uniform(1e-6, 0.0025))
-                run()
-                ended = True
-                await_signal()
-            except KeyboardInterrupt:
-                pass
+            cut = alarm.during(run, rng.uniform(1e-6, 0.0025))
             assert state[0] == state[1], "cut in two"
-            seen["before" if state[0] != trial else "after" if ended else "during"] += 1
+            seen["before" if state[0] != trial else "during" if cut else "after"] += 1
     assert seen["during"] > 0
     assert sum(seen.values()) == 199
 
@@ -146,16 +119,9 @@ def test_an_interrupt_of_a_parallel_call_waits_for_the_workers(monkeypatch: pyte
     run = threads.parallel([task] * 9)
     rng = np.random.default_rng(0)
     cut = 0
-    with alarms() as alarm:
+    with Alarm() as alarm:
         for _ in range(300):
-            ended = False
-            try:
-                alarm(rng.uniform(1e-6, 0.0015))
-                run()
-                ended = True
-                await_signal()
-            except KeyboardInterrupt:
-                cut += not ended
+            cut += alarm.during(run, rng.uniform(1e-6, 0.0015))
             assert working == [0], "a worker is still at work"
     assert cut > 0
     run()

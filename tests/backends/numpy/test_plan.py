@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import math
-import signal
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -23,6 +20,7 @@ from symgraph.errors import ArgumentError, BindError
 from symgraph.program import PRIMITIVES, Recorded, Recorder, Spec
 from symgraph.program import schedule as scheduling
 from symgraph.program.passes import PIPELINE
+from tests.alarm import Alarm, duration, interrupted
 from tests.program.generate import Case, cases, data, same_bits
 
 Array = np.ndarray[Any, Any]
@@ -434,69 +432,6 @@ def update_blocks() -> tuple[Recorder, list[Recorded]]:
     """Return updates of one shape, run in blocks on two threads."""
     recorder, weights = inputs(*[(3000,)] * 6)
     return recorder, [w * 0.5 - recorder.square(w) * 0.1 - 1.0 for w in weights]
-
-
-class Alarm(contextlib.AbstractContextManager["Alarm"]):
-    """Signals that interrupt the main thread as Ctrl-C does, at any moment: from a timer of the system."""
-
-    def __enter__(self) -> Alarm:
-        gc.disable()  # Hypothesis is called back by the collector, and an exception raised there is lost
-        self.before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self.before)
-        gc.enable()
-
-    def during(self, function: Callable[[], object], delay: float) -> bool:
-        """Call a function and interrupt after `delay` seconds; returns whether it was still running."""
-        done = False
-        try:
-            signal.setitimer(signal.ITIMER_REAL, delay)
-            function()
-            done = True
-            for _ in range(10_000):
-                time.sleep(0.0005)  # short: a signal that comes just before a sleep does not cut it
-        except KeyboardInterrupt:
-            return not done
-        raise AssertionError("no signal came")
-
-
-def duration(function: Callable[[], object]) -> float:
-    times = []
-    for _ in range(9):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return sorted(times)[4]
-
-
-def interrupted(arrays: Sequence[Array], run: Callable[[], object], trials: int) -> dict[str, int]:
-    """Interrupt a run at random moments; count how often nothing, everything or a part of it had taken effect."""
-    start = [x.copy() for x in arrays]
-    run()
-    end = [x.copy() for x in arrays]
-    assert all(not np.array_equal(x, y) for x, y in zip(start, end, strict=True))
-    span = duration(run)
-    rng = np.random.default_rng(0)
-    seen = {"nothing": 0, "everything": 0, "part": 0, "cut": 0}
-    with Alarm() as alarm:
-        for _ in range(trials):
-            for x, y in zip(arrays, start, strict=True):
-                x[...] = y
-            seen["cut"] += alarm.during(run, max(1e-6, rng.uniform(0, 1.5) * span))
-            if all(np.array_equal(x, y) for x, y in zip(arrays, start, strict=True)):
-                seen["nothing"] += 1
-            elif all(np.array_equal(x, y) for x, y in zip(arrays, end, strict=True)):
-                seen["everything"] += 1
-            else:
-                seen["part"] += 1
-    for x, y in zip(arrays, start, strict=True):
-        x[...] = y
-    run()
-    assert all(np.array_equal(x, y) for x, y in zip(arrays, end, strict=True)), "usable after interrupts"
-    return seen
 
 
 @pytest.mark.parametrize("update", [update_calls, update_copies, update_in_python, update_blocks])
