@@ -65,7 +65,7 @@ class Explanation:
         What is run, and how.
     steps
         One mapping a call: ``call``, ``result`` (spec), ``bytes``, ``node``, ``part`` (compute, renew or gradients),
-        ``group`` (number of the fused group, or None), ``microseconds`` (of the whole group, at its first call).
+        ``group`` (number of the fused group, or None), ``engine`` (how it runs: compiled, or NumPy and why), ``microseconds`` (of the whole group, at its first call).
     buffers
         One mapping an arena buffer: ``name``, ``bytes``, ``offset``, ``first`` and ``last`` step.
     passes
@@ -105,7 +105,7 @@ class Explanation:
             if self.analyzed and s["microseconds"] is not None:
                 took = f"{s['microseconds']:.1f} us {100 * s['microseconds'] / total if total else 0:3.0f}%"
             if s["group"] is not None and s["group"] != group:
-                rows.append(("", f"in blocks, on {s['threads']} thread(s):", "", "", "", took))
+                rows.append(("", _how(s), "", "", "", took))
                 took = ""
             elif s["group"] is not None:
                 took = ""
@@ -188,6 +188,7 @@ def of_plan(plan: Plan, title: str) -> Explanation:
                     "part": part,
                     "group": t if step.blocked else None,
                     "step": t,
+                    "engine": plan.groups[id(step)].state if step.blocked else "NumPy",
                     "threads": worker_count() if out.nbytes > BLOCK_BYTES else 1,
                     "microseconds": None,
                 }
@@ -262,6 +263,12 @@ class _Names:
         operands = [self.value(step, v) for v in equation.inputs]
         operands += [f"{k}={p}" for k, p in equation.params.items() if k not in ("key",)]
         return f"{name}({', '.join([*operands, 'out=' + self.value(step, equation.outputs[0])])})"
+
+
+def _how(s: dict[str, Any]) -> str:
+    """Return in words how a fused group runs."""
+    threads = f"on {s['threads']} thread(s)"
+    return f"compiled, {threads}:" if s["engine"] == "compiled" else f"in blocks, {threads}, {s['engine']}:"
 
 
 def _label(v: Value) -> str:

@@ -25,11 +25,12 @@ from typing import Any
 
 import numpy as np
 
+from symgraph.backends.numba.group import Group, group
 from symgraph.backends.numpy import threads
 from symgraph.backends.numpy.eager import xp
 from symgraph.backends.numpy.interrupts import shielded
 from symgraph.backends.numpy.kernels import KERNELS, Call, KeywordOut, copyto, workspace_bytes
-from symgraph.errors import BindError
+from symgraph.errors import ArgumentError, BindError, suggest
 from symgraph.program import PRIMITIVES, Equation, Program, Value
 from symgraph.program.memory import ALIGNMENT, Buffer, Layout, Place, Step, array_at, plan_memory
 from symgraph.program.passes import PassRecord, optimize
@@ -57,17 +58,33 @@ class Options:
         Names of passes to switch off, see `symgraph.program.passes`; also ``"fuse"`` and ``"memory"``.
     on
         Names of inexact passes to switch on.
+    jit
+        When fused groups are compiled, if the jit extra is installed: ``"background"``, in another thread, while NumPy
+        does the work; ``"now"``, when the graph is bound; ``"off"``, never.
+
+    Raises
+    ------
+    ArgumentError
+        If `jit` is another.
     """
 
     off: Set[str] = frozenset()
     on: Set[str] = frozenset()
+    jit: str = "background"
+
+    def __post_init__(self) -> None:
+        modes = ("background", "now", "off")
+        if self.jit not in modes:
+            raise ArgumentError(
+                f"jit is {self.jit!r}", hint=suggest(str(self.jit), modes), facts={"modes": ", ".join(modes)}
+            )
 
     @classmethod
     def none(cls) -> Options:
         """Return options with every optimisation off."""
         from symgraph.program.passes import PIPELINE
 
-        return cls(off=frozenset({*(p.name for p in PIPELINE), "fuse", "memory"}))
+        return cls(off=frozenset({*(p.name for p in PIPELINE), "fuse", "memory"}), jit="off")
 
 
 def aligned(nbytes: int) -> Array:
@@ -209,6 +226,8 @@ class Plan:
 
         parts: tuple[list[Call], list[Call], list[Call]] = ([], [], [])
         self.calls: list[list[Call]] = []
+        #: The fused groups, by ``id`` of their step.
+        self.groups: dict[int, Group] = {}
         bounds = self.bounds()
         for t, step in enumerate(self.layout.steps):
             calls = self._group(step) if step.blocked else self._single(step)
@@ -301,7 +320,7 @@ class Plan:
         return [c[0].bound(*c[1:]) if isinstance(c[0], KeywordOut) else c for c in calls]
 
     def _group(self, step: Step) -> list[Call]:
-        """Return one call that runs a fused group block by block on all workers."""
+        """Return one call that runs a fused group on all workers: block by block, or as a compiled loop."""
         assert step.workspace is not None or not step.slots
         shape = step.equations[0].outputs[0].shape
         outside: dict[int, Array] = {}
@@ -327,7 +346,9 @@ class Plan:
             mine = blocks[w * share : (w + 1) * share]
             if mine:
                 tasks.append(_BlockTask(step, arrays, merged, mine, scratch, _slot_bytes(step, size)))
-        return [(threads.parallel(tasks),)]
+        call = group(threads.parallel(tasks), step, arrays, merged, self.options.jit)
+        self.groups[id(step)] = call
+        return [(call,)]
 
     # -- running ------------------------------------------------------------------------------------------------------
 

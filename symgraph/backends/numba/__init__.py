@@ -1,0 +1,12 @@
+"""The jit extra: fused groups as one compiled loop each.
+
+`forms` says what is computed, as text that is equal for groups of equal form, and turns it into LLVM's language.
+`compiler` makes machine code of it with llvmlite, the compiler beneath numba, in the background or at once. `cache`
+keeps the machine code on disk. `group` is the call that a plan makes: NumPy's blocks until the loop is ready.
+
+LLVM is fed directly and not through numba's reading of Python functions: no Python source has to be generated and
+executed, a loop is ready after some ten milliseconds instead of some hundred during which every step would wait for
+the interpreter lock, and each operation's rounding, NaN and signed-zero rules are written down in one table.
+
+What does not belong here: anything that is needed without the extra.
+"""
