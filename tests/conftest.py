@@ -10,6 +10,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Tests leave nothing behind: compiled loops are kept only where a test says so.
+os.environ["SYMGRAPH_CACHE"] = ""
+
 import hypothesis
 import pytest
 

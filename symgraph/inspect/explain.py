@@ -65,7 +65,8 @@ class Explanation:
         What is run, and how.
     steps
         One mapping a call: ``call``, ``result`` (spec), ``bytes``, ``node``, ``part`` (compute, renew or gradients),
-        ``group`` (number of the fused group, or None), ``engine`` (how it runs: compiled, or NumPy and why), ``microseconds`` (of the whole group, at its first call).
+        ``group`` (number of the fused group, or None), ``engine`` (``compiled``, or NumPy and why), ``microseconds``
+        (of the whole group, at its first call).
     buffers
         One mapping an arena buffer: ``name``, ``bytes``, ``offset``, ``first`` and ``last`` step.
     passes

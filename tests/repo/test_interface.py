@@ -15,7 +15,7 @@ import symgraph
 from tests.snapshots import ROOT
 
 #: Known to few users of the package, or slow to import: loaded where they are used.
-LAZY = ("networkx", "numba", "jax", "matplotlib", "onnx", "torch", "hypothesis", "pytest")
+LAZY = ("networkx", "numba", "llvmlite", "jax", "matplotlib", "onnx", "torch", "hypothesis", "pytest")
 #: Engines that need an extra; without it their modules cannot be imported.
 EXTRAS = ("symgraph.backends.numba", "symgraph.backends.xla")
 

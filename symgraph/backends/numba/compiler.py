@@ -41,12 +41,28 @@ class Compiled:
         Why there never will be one, or None.
     """
 
-    __slots__ = ("_form", "failure", "function")
+    __slots__ = ("_asked", "_form", "failure", "function")
 
     def __init__(self, form: Form) -> None:
         self._form = form
         self.function: Function | None = None
         self.failure: str | None = None
+        self._asked = False
+
+    def ask(self) -> None:
+        """Have it compiled in the background."""
+        global _thread
+        if self._asked:
+            return
+        with _lock:
+            self._asked = True
+            _waiting.append(self)
+            if _thread is None:
+                _thread = threading.Thread(target=_work, name="symgraph-jit")
+                try:
+                    _thread.start()
+                except RuntimeError:  # there are no threads to be had; whoever asks next tries again
+                    _thread = None
 
     def make(self) -> None:
         """Compile it, if that has not been done."""
@@ -74,29 +90,13 @@ def available() -> bool:
     return importlib.util.find_spec("llvmlite") is not None
 
 
-def compiled(form: Form, now: bool = False) -> Compiled:
-    """Return the loop of a form, the same object for equal forms.
-
-    Parameters
-    ----------
-    form
-        What it computes.
-    now
-        Compile it before returning, instead of in the background.
-    """
-    global _thread
+def compiled(form: Form) -> Compiled:
+    """Return the loop of a form, the same object for equal forms; nothing is compiled yet."""
     with _lock:
         found = _table.get(form)
         if found is None:
             found = _table[form] = Compiled(form)
-            if not now:
-                _waiting.append(found)
-        if not now and _waiting and _thread is None:
-            _thread = threading.Thread(target=_work, name="symgraph-jit")
-            _thread.start()
-    if now:
-        found.make()
-    return found
+        return found
 
 
 def wait() -> None:
@@ -125,9 +125,9 @@ def _forget() -> None:
     _waiting.clear()
     if busy:  # locks inside LLVM may be held for ever
         _broken.append("the process was forked while compiling")
-    for one in _table.values():
-        if one.function is None and one.failure is None:
-            one.failure = "the process was forked while compiling"
+        for one in _table.values():
+            if one.function is None and one.failure is None:
+                one.failure = _broken[0]
 
 
 _broken: list[str] = []

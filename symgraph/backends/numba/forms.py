@@ -54,8 +54,8 @@ class Form:
         For each array its dtype and a letter for each axis: ``c`` next to each other (innermost only), ``s`` by a
         stride, ``0`` the same element again and again.
     equations
-        For each equation the primitive, its operands, the dtype of its result, and the number of the array that receives
-        it, or -1. An operand is the number of an array, or ``-1 - k`` for the result of equation `k`.
+        For each equation the primitive, its operands, the dtype of its result, and the number of the array that
+        receives it, or -1. An operand is the number of an array, or ``-1 - k`` for the result of equation `k`.
     """
 
     rank: int
@@ -133,7 +133,7 @@ def _check(name: str, dtypes: Sequence[np.dtype[Any]]) -> None:
     if name == "astype":
         if dtypes[0].kind == "f" and dtypes[1].kind in "iu":
             raise Unsupported(f"astype from {dtypes[0]} to {dtypes[1]} is left to NumPy")
-    elif name not in _OPERATIONS:
+    elif name not in _OPERATIONS and name != "where":
         raise Unsupported(f"{name} is left to NumPy")
     elif name in ("maximum", "minimum") and dtypes[0].kind == "f" and not _second_of_equals():
         raise Unsupported(f"{name} treats signed zeros otherwise on this machine")
@@ -409,7 +409,9 @@ def loop(form: Form) -> str:
         dtype, letters = form.arrays[k]
         if letters[-1] == "c":
             return code.let(f"getelementptr inbounds {_TYPES[dtype]}, ptr {pointers[k]}, i64 %i")
-        return code.let(f"getelementptr inbounds i8, ptr {pointers[k]}, i64 {code.let(f'mul i64 %i, {strides[k, inner]}')}")
+        return code.let(
+            f"getelementptr inbounds i8, ptr {pointers[k]}, i64 {code.let(f'mul i64 %i, {strides[k, inner]}')}"
+        )
 
     places = {k: address(k) for k in sorted(read | written) if k not in loaded}
     for k in sorted(read):

@@ -52,9 +52,18 @@ class Group:
         self._fast: Callable[[], object] | None = None
 
     def __call__(self) -> None:
-        if self._fast is None and self._loop is not None and self._loop.function is not None:
+        """Run the group, compiled from the first call on that finds the loop ready."""
+        if self._fast is not None:
+            self._fast()
+        elif self._loop is None:
+            self._plain()
+        elif self._loop.function is not None:
             self._fast = _bind(self._loop.function, self._arrays, self._shape)
-        (self._fast or self._plain)()
+            self._fast()
+        else:
+            self._plain()
+            # Asked for only now: loading the compiler takes turns with this thread, and the first step must not wait.
+            self._loop.ask()
 
     @property
     def state(self) -> str:
@@ -92,7 +101,10 @@ def group(
         form, found = describe(step, arrays, shape)
     except Unsupported as reason:
         return Group(plain, None, str(reason))
-    return Group(plain, compiled(form, now=mode == "now"), "", found, shape)
+    loop = compiled(form)
+    if mode == "now":
+        loop.make()
+    return Group(plain, loop, "", found, shape)
 
 
 def _bind(function: Function, arrays: Sequence[Array], shape: Sequence[int]) -> Callable[[], object]:

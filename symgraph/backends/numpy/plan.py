@@ -59,8 +59,8 @@ class Options:
     on
         Names of inexact passes to switch on.
     jit
-        When fused groups are compiled, if the jit extra is installed: ``"background"``, in another thread, while NumPy
-        does the work; ``"now"``, when the graph is bound; ``"off"``, never.
+        When fused groups are compiled, if the jit extra is installed: ``"background"``, after their first run, in
+        another thread, while NumPy does the work; ``"now"``, when the graph is bound; ``"off"``, never.
 
     Raises
     ------
