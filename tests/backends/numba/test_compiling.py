@@ -270,3 +270,25 @@ def test_rmsprop_update_of_many_weights() -> None:
         assert states(executor) == ["compiled" if jit == "now" else "NumPy"]
         ends.append([arrays[k].asnumpy().tobytes() for k in "wn"])
     assert ends[0] == ends[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_forked_while_compiling_goes_on() -> None:
+    program = PROGRAM.replace('options=Options(jit="now")', "").replace('assert "compiled" in executor.explain()', "0")
+    program = (
+        "import time\nfrom symgraph.backends.numba import compiler\n"
+        "make = compiler._compile\ncompiler._compile = lambda source: time.sleep(3) or make(source)\n"
+        + program
+        + "time.sleep(0.2); child = os.fork()\n"
+        "if not child:\n"
+        "    late = (net + 1).bind(mx.cpu(), executor.arg_dict, options=Options(jit='now'))\n"
+        "    told = 'forked while compiling' in executor.explain(), 'forked while compiling' in late.explain()\n"
+        "    values = executor.forward(), late.forward()\n"
+        "    os._exit(0 if told == (True, True) else 1)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    environment = {**os.environ, "SYMGRAPH_CACHE": "", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
