@@ -13,11 +13,12 @@ from __future__ import annotations
 import contextvars
 import functools
 import math
+import os
 import time
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import starmap
 from operator import call as invoke
 from operator import itemgetter
@@ -60,7 +61,8 @@ class Options:
         Names of inexact passes to switch on.
     jit
         When fused groups are compiled, if the jit extra is installed: ``"background"``, after their first run, in
-        another thread, while NumPy does the work; ``"now"``, when the graph is bound; ``"off"``, never.
+        another thread, while NumPy does the work; ``"now"``, when the graph is bound; ``"off"``, never. The
+        environment variable `SYMGRAPH_JIT` sets the default.
 
     Raises
     ------
@@ -70,7 +72,7 @@ class Options:
 
     off: Set[str] = frozenset()
     on: Set[str] = frozenset()
-    jit: str = "background"
+    jit: str = field(default_factory=lambda: os.environ.get("SYMGRAPH_JIT") or "background")
 
     def __post_init__(self) -> None:
         modes = ("background", "now", "off")

@@ -110,6 +110,16 @@ def test_another_mode_is_refused() -> None:
     assert Options.none().jit == "off"
 
 
+def test_the_environment_sets_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SYMGRAPH_JIT", raising=False)
+    assert Options().jit == "background"
+    monkeypatch.setenv("SYMGRAPH_JIT", "now")
+    assert Options().jit == "now"
+    monkeypatch.setenv("SYMGRAPH_JIT", "later")
+    with pytest.raises(ArgumentError, match="jit is 'later'"):
+        Options()
+
+
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_module, "available", lambda: False)
     executor = bound()
@@ -229,7 +239,7 @@ def test_a_compiler_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_importing_and_ending_while_compiling() -> None:
     program = PROGRAM.replace('options=Options(jit="now")', "").replace('assert "compiled" in executor.explain()', "0")
     program = "import sys, symgraph; assert not {'numba', 'llvmlite'} & set(sys.modules)\n" + program
-    environment = {**os.environ, "SYMGRAPH_CACHE": "", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "SYMGRAPH_CACHE": "", "SYMGRAPH_JIT": "", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], env=environment, capture_output=True, text=True, timeout=120
     )
@@ -243,7 +253,7 @@ def test_a_forked_child_goes_on() -> None:
     program += "late = (net + 1).bind(mx.cpu(), executor.arg_dict, options=Options(jit='now')).forward()[0].asnumpy()\n"
     program += "if not child: os._exit(0 if late.shape == (1 << 17,) else 1)\n"
     program += "assert os.waitpid(child, 0)[1] == 0\n"
-    environment = {**os.environ, "SYMGRAPH_CACHE": "", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "SYMGRAPH_CACHE": "", "SYMGRAPH_JIT": "", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program], env=environment, capture_output=True, text=True, timeout=120
     )
@@ -287,7 +297,7 @@ def test_a_child_forked_while_compiling_goes_on() -> None:
         "    os._exit(0 if told == (True, True) else 1)\n"
         "assert os.waitpid(child, 0)[1] == 0\n"
     )
-    environment = {**os.environ, "SYMGRAPH_CACHE": "", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "SYMGRAPH_CACHE": "", "SYMGRAPH_JIT": "", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program], env=environment, capture_output=True, text=True, timeout=120
     )
