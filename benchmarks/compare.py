@@ -35,9 +35,13 @@ WORKLOADS = {
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a worker: every BLAS chooses its kernels for this processor by itself."""
+    """Return the environment of a worker.
+
+    Every BLAS chooses its kernels for this processor by itself; symgraph runs plain NumPy unless ``SYMGRAPH_JIT`` says
+    otherwise.
+    """
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENBLAS_", "OMP_", "MKL_"))}
-    return {**kept, "PYTHONWARNINGS": "ignore"}
+    return {"SYMGRAPH_JIT": "off", **kept, "PYTHONWARNINGS": "ignore"}
 
 
 class Competitor:
@@ -137,7 +141,7 @@ def main() -> None:
         parser.error(f"no workload is named {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
     title = (
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"NumPy {np.__version__}, {options.rounds} rounds, {datetime.date.today()}"
+        f"NumPy {np.__version__}, jit {environment()['SYMGRAPH_JIT']}, {options.rounds} rounds, {datetime.date.today()}"
     )
     print(title)
     if options.mxnet is None:
