@@ -9,8 +9,10 @@ import pytest
 
 import symgraph as mx
 from symgraph.backends.numpy import kernels
+from symgraph.backends.numpy import plan as engine
 from symgraph.errors import ArgumentError, BindError, GradientError, ShapeError
 from symgraph.executor import Executor, Options
+from symgraph.program import PRIMITIVES
 from symgraph.program.passes import PIPELINE
 from tests.alarm import interrupted
 from tests.program.generate import same_bits
@@ -183,37 +185,63 @@ class BrokenError(Exception):
 
 
 @pytest.mark.parametrize("error", [BrokenError(), MemoryError(), KeyboardInterrupt()])
-@pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_step_that_fails_changes_nothing_and_the_next_one_works(
-    monkeypatch: pytest.MonkeyPatch, error: BaseException, number: int
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    """Fail in the first, second and third matrix product of a step."""
-    failing = False
-    made = []
+    """Fail in the first call that is more than element-wise, in the second, and so on, until a step succeeds."""
+    called = 0
+    failing = -1
 
-    def product(operands: Any, out: Any, workspace: Any) -> list[Any]:
-        mine = len(made)
-        made.append(mine)
+    def checked(kernel: Any) -> Any:
+        def make(*operands: Any, **params: Any) -> list[Any]:
+            calls = kernel(*operands, **params)
 
-        def run() -> None:
-            if failing and mine == number:
-                raise error
-            np.matmul(*operands, out=out)
+            def run() -> None:
+                nonlocal called
+                called += 1
+                if called == failing:
+                    raise error
+                for function, *arguments in calls:
+                    function(*arguments)
 
-        return [(run,)]
+            return [(run,)]
 
-    monkeypatch.setitem(kernels.KERNELS, "matmul", product)
+        return make
+
+    for name, primitive in PRIMITIVES.items():
+        if primitive.kind != "map":
+            monkeypatch.setitem(kernels.KERNELS, name, checked(kernels.KERNELS[name]))
     executor, other = training(), training()
     before = state_of(executor)
-    failing = True
-    for _ in range(2):
-        with pytest.raises(type(error)):
+    for number in range(1, 100):
+        called, failing = 0, number
+        try:
             executor.forward(is_train=True)
-        assert_equal(state_of(executor), before)
-    failing = False
-    executor.forward(is_train=True)
+        except type(error):
+            assert_equal(state_of(executor), before)
+        else:
+            break
+    assert 5 < number < 99
+    failing = -1
     other.forward(is_train=True)
     assert_equal(state_of(executor), state_of(other))
+
+
+def test_a_plan_that_no_memory_can_hold_is_made_when_there_is_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = filled(perceptron().simple_bind(mx.cpu(), data=(4, 5)))
+    expected = executor.forward(is_train=True)[0].asnumpy().copy()
+    before = state_of(executor)
+
+    def full(nbytes: int) -> Any:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "aligned", full)
+        with pytest.raises(MemoryError):
+            executor.forward()
+    assert_equal(state_of(executor), before)
+    executor.backward()
+    assert executor.forward()[0].shape == expected.shape
 
 
 def test_after_a_forward_that_failed_backward_computes_anew(monkeypatch: pytest.MonkeyPatch) -> None:
