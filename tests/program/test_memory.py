@@ -181,7 +181,7 @@ def run_symbolically(program: Program, made: Schedule, layout: Layout, pairs: An
     """Execute a layout as the engine does, and check everything that is read."""
     machine = Machine(program, layout)
     part = 0
-    early = [v for v in outputs if layout.places[id(v)].buffer.kind == "input"]
+    early = [v for v in outputs if layout.places[id(v)].buffer.kind == "input" and _root(v).equation is None]
     for step in [*layout.steps, None]:
         now = 3 if step is None else step.part
         if part == 0 and now > 0:
