@@ -117,7 +117,7 @@ def rows(workload: str, result: dict[str, Any]) -> list[tuple[str, ...]]:
     lines = []
     for module, r in result.items():
         ratio = f"{r['min'] / ours:.2f}" if module != "symgraph" else ""
-        figures = (f"{r['min'] * 1e3:.3f}", f"{r['median'] * 1e3:.3f}", ratio, f"{r['peak'] / 1e6:.0f}")
+        figures = (f"{r['min'] * 1e3:.4g}", f"{r['median'] * 1e3:.4g}", ratio, f"{r['peak'] / 1e6:.0f}")
         lines.append((what if module == "symgraph" else "", module, *figures, target if module == "symgraph" else ""))
     scratch = result["symgraph"].get("scratch")
     if scratch is not None:

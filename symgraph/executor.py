@@ -101,9 +101,10 @@ class Executor:
         self._monitor_all = False
         self._overrides: dict[tuple[str, str], float] = {}
         self._ready: _Bound | None = None
-        self._feeds = {name: x._data for name, x in self.arg_dict.items()}
+        # With shape and dtype beside each array: forward() compares them in every step.
+        self._feeds = {n: (x._data, x._data.shape, x._data.dtype) for n, x in self.arg_dict.items()}
         for name, x in zip(self._arg_names, self.arg_arrays, strict=True):
-            if name in self._feeds and self._feeds[name] is not x._data:
+            if name in self._feeds and self._feeds[name][0] is not x._data:
                 del self._feeds[name]  # several arrays have this name: which one is meant?
         view = inference.view
         self._array_of: dict[int, NDArray] = {}
@@ -230,28 +231,27 @@ class Executor:
         feeds = self._feeds
         for name, value in kwargs.items():
             data = value._data if type(value) is NDArray else value
-            target = feeds.get(name)
-            if (
-                target is not None
-                and type(data) is np.ndarray
-                and data.shape == target.shape
-                and data.dtype == target.dtype
-            ):
-                target[...] = data
-            else:
-                self._feed(name, value)
+            if name in feeds and type(data) is np.ndarray:
+                target, shape, dtype = feeds[name]
+                if data.dtype is dtype and data.shape == shape:
+                    target[...] = data
+                    continue
+            self._feed(name, value)
         bound = self._current.get(is_train) or self.bound(bool(is_train))
-        self._ready = None  # if this run fails, there is nothing to go back through
-        bound.run_first()
-        self._ready = bound if bound.gradients else None
-        self._ran, self._consumed = True, False
+        if self._with_gradients:
+            self._ready = None  # if this run fails, there is nothing to go back through
+            bound.run_first()
+            self._ready = bound if bound.gradients else None
+            self._ran, self._consumed = True, False
+        else:
+            bound.run_first()
         if self._monitor is not None:
             for name, array in bound.monitored:
                 self._monitor(name, NDArray(array.copy(), self._ctx))
         return self.outputs
 
     def _feed(self, name: str, value: Any) -> None:
-        target = self._feeds.get(name)
+        target = self._feeds[name][0] if name in self._feeds else None
         if target is None and name in self.arg_dict:
             raise ArgumentError(f"forward() got {name!r}, but several arrays have this name; write into `arg_arrays`")
         if target is None:

@@ -2,7 +2,7 @@
 
 `Plan` optimises a program, schedules it, plans its memory, allocates the arena and binds every call. A run then makes
 the calls and nothing else: no look-up, no allocation, no conversion. The calls of a run go through
-``deque(starmap(...))``, so that a row of NumPy functions is run by C alone: no bytecode in between, hence no place
+``deque(map(call, calls))``, so that a row of NumPy functions is run by C alone: no bytecode in between, hence no place
 where Ctrl-C could stop it between two of them.
 
 What does not belong here: operators, graphs, and what inputs mean. That is the executor's.
@@ -19,7 +19,6 @@ import types
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from itertools import starmap
 from operator import call as invoke
 from operator import itemgetter
 from typing import Any
@@ -501,10 +500,10 @@ def _plain(calls: Sequence[Call]) -> bool:
 
 def _runner(calls: Sequence[Call], whole: bool = False) -> Callable[[], None]:
     """Return a callable that makes the calls; with `whole`, all of them or none."""
-    calls = list(calls)
+    made = [functools.partial(*c) if len(c) > 1 else c[0] for c in calls]
 
     def run() -> None:
-        deque(starmap(invoke, calls), 0)
+        deque(map(invoke, made), 0)
 
     return shielded(_quiet(run)) if whole and calls and not _plain(calls) else run
 
