@@ -500,7 +500,7 @@ def _plain(calls: Sequence[Call]) -> bool:
 
 def _runner(calls: Sequence[Call], whole: bool = False) -> Callable[[], None]:
     """Return a callable that makes the calls; with `whole`, all of them or none."""
-    made = [functools.partial(*c) if len(c) > 1 else c[0] for c in calls]
+    made = [functools.partial(c[0], *c[1:]) if len(c) > 1 else c[0] for c in calls]
 
     def run() -> None:
         deque(map(invoke, made), 0)
