@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -387,6 +388,32 @@ def test_hyper_parameters_must_all_be_given() -> None:
     rate = recorder.hyper(("sgd", "lr"), "float32")
     with pytest.raises(ValueError, match="shorter"):
         made(recorder, [x * rate], [np.ones(3, F32)], hypers=[])
+
+
+# -- threads ----------------------------------------------------------------------------------------------------------
+
+
+def test_plans_run_in_several_threads_at_once() -> None:
+    def work(seed: int) -> None:
+        recorder, (w, x) = inputs((5000,), (5000,))
+        new = recorder.tanh(w * x + 1.0) * recorder.exp(-recorder.abs(w)) - recorder.erf(x)
+        a, b = data((5000,), "float32", seed, special=0), data((5000,), "float32", seed + 1, special=0)
+        wanted = a.copy()
+        plan = made(recorder, [new], [a, b], stores=[(0, 0)])
+        for _ in range(30):
+            wanted[...] = eager.run(recorder.program, [wanted, b])[0]
+            plan.run()
+            if not same_bits(a, wanted):
+                wrong.append(seed)
+
+    wrong: list[int] = []
+    with engine(2, 2048):
+        workers = [threading.Thread(target=work, args=(10 * k,)) for k in range(4)]
+        for each in workers:
+            each.start()
+        for each in workers:
+            each.join()
+    assert wrong == []
 
 
 # -- Ctrl-C -----------------------------------------------------------------------------------------------------------
