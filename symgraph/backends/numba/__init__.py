@@ -2,7 +2,8 @@
 
 `forms` says what is computed, as text that is equal for groups of equal form, and turns it into LLVM's language.
 `compiler` makes machine code of it with llvmlite, the compiler beneath numba, in the background or at once. `cache`
-keeps the machine code on disk. `group` is the call that a plan makes: NumPy's blocks until the loop is ready.
+keeps the machine code on disk. `tiered` is a call that NumPy runs until machine code is ready; `group` makes one of a
+fused group.
 
 LLVM is fed directly and not through numba's reading of Python functions: no Python source has to be generated and
 executed, a loop is ready after some ten milliseconds instead of some hundred during which every step would wait for

@@ -15,18 +15,18 @@ import importlib.metadata
 import importlib.util
 import os
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from symgraph.backends.numba import cache
-from symgraph.backends.numba.forms import Form, loop
 
 __all__ = ["Compiled", "available", "compiled", "wait"]
 
 #: ``(addresses, strides, lengths)``; called without the interpreter lock.
 Function = Callable[[Any, Any, Any], None]
+F = TypeVar("F", bound=Hashable)
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
 
@@ -41,10 +41,10 @@ class Compiled:
         Why there never will be one, or None.
     """
 
-    __slots__ = ("_asked", "_form", "failure", "function")
+    __slots__ = ("_asked", "_write", "failure", "function")
 
-    def __init__(self, form: Form) -> None:
-        self._form = form
+    def __init__(self, write: Callable[[], str]) -> None:
+        self._write = write
         self.function: Function | None = None
         self.failure: str | None = None
         self._asked = False
@@ -69,13 +69,13 @@ class Compiled:
         with _compiling:
             if self.function is None and self.failure is None:
                 try:
-                    self.function = _compile(loop(self._form))
+                    self.function = _compile(self._write())
                 # A compiler that is broken or absent is no reason to stop: NumPy does the work, and explain() says why.
                 except Exception as error:  # noqa: BLE001
                     self.failure = f"compiling failed: {error}"
 
 
-_table: dict[Form, Compiled] = {}
+_table: dict[Hashable, Compiled] = {}
 _waiting: collections.deque[Compiled] = collections.deque()
 _lock = threading.Lock()
 _compiling = threading.Lock()
@@ -90,12 +90,15 @@ def available() -> bool:
     return importlib.util.find_spec("llvmlite") is not None
 
 
-def compiled(form: Form) -> Compiled:
-    """Return the loop of a form, the same object for equal forms; nothing is compiled yet."""
+def compiled(form: F, write: Callable[[F], str]) -> Compiled:
+    """Return the loop of a form, the same object for equal forms; nothing is compiled yet.
+
+    `write` returns the loop's module in LLVM's language, with one function, ``loop``.
+    """
     with _lock:
         found = _table.get(form)
         if found is None:
-            found = _table[form] = Compiled(form)
+            found = _table[form] = Compiled(functools.partial(write, form))
         return found
 
 
@@ -174,7 +177,7 @@ def _compile(source: str) -> Function:
     engine = binding.create_mcjit_compiler(empty, machine)
     engine.add_object_file(binding.ObjectFileRef.from_data(content))
     engine.finalize_object()
-    address = engine.get_function_address("group")
+    address = engine.get_function_address("loop")
     if not address:
         raise RuntimeError("the compiled loop has no entry")
     _engines.append(engine)

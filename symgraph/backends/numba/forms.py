@@ -358,7 +358,7 @@ def _convert(code: _Code, old: str, new: str, x: str) -> str:
 def loop(form: Form) -> str:
     """Return the module of a form in LLVM's language.
 
-    It has one function, ``void group(ptr addresses, ptr strides, ptr lengths)``: the address of each array's first
+    It has one function, ``void loop(ptr addresses, ptr strides, ptr lengths)``: the address of each array's first
     element, the strides in bytes of each array one after the other, and the length of each axis, at least 1.
     """
     code, rank, inner = _Code(), form.rank, form.rank - 1
@@ -455,7 +455,7 @@ def loop(form: Form) -> str:
     return "\n".join(
         [
             *sorted(code.intrinsics),
-            "define void @group(ptr %addresses, ptr %strides, ptr %lengths) nounwind {",
+            "define void @loop(ptr %addresses, ptr %strides, ptr %lengths) nounwind {",
             "entry:",
             *code.lines,
             "end:",

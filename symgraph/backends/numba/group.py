@@ -1,4 +1,4 @@
-"""A fused group as one call: NumPy's blocks, and the compiled loop once that is ready."""
+"""A fused group as one call: NumPy's blocks, and the compiled loop once that is ready; see `tiered`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from symgraph.backends.numba.compiler import Compiled, Function, available, compiled
-from symgraph.backends.numba.forms import Unsupported, describe
+from symgraph.backends.numba.compiler import Compiled, Function, compiled
+from symgraph.backends.numba.forms import describe, loop
+from symgraph.backends.numba.tiered import Bind, Tiered, tiered
 from symgraph.backends.numpy import threads
 from symgraph.program.memory import Step
 
-__all__ = ["Group", "group"]
+__all__ = ["group"]
 
 Array = np.ndarray[Any, Any]
 
@@ -24,60 +25,9 @@ _TASK_ELEMENTS = 1 << 15
 _TASKS_PER_WORKER = 4
 
 
-class Group:
-    """A fused group of a plan; calling it runs it.
-
-    Parameters
-    ----------
-    plain
-        Runs it by NumPy.
-    loop
-        What is being compiled, or None.
-    reason
-        Why nothing is compiled.
-    arrays, shape
-        What the loop runs on.
-    """
-
-    def __init__(
-        self,
-        plain: Callable[[], object],
-        loop: Compiled | None,
-        reason: str,
-        arrays: Sequence[Array] = (),
-        shape: Sequence[int] = (),
-    ) -> None:
-        self._plain, self._loop, self._reason = plain, loop, reason
-        self._arrays, self._shape = arrays, shape
-        self._fast: Callable[[], object] | None = None
-
-    def __call__(self) -> None:
-        """Run the group, compiled from the first call on that finds the loop ready."""
-        if self._fast is not None:
-            self._fast()
-        elif self._loop is None:
-            self._plain()
-        elif self._loop.function is not None:
-            self._fast = _bind(self._loop.function, self._arrays, self._shape)
-            self._fast()
-        else:
-            self._plain()
-            # Asked for only now: loading the compiler takes turns with this thread, and the first step must not wait.
-            self._loop.ask()
-
-    @property
-    def state(self) -> str:
-        """How the next call runs, as a phrase."""
-        if self._loop is None:
-            return f"NumPy: {self._reason}" if self._reason else "NumPy"
-        if self._loop.failure is not None:
-            return f"NumPy: {self._loop.failure}"
-        return "compiled" if self._loop.function is not None else "NumPy until compiled"
-
-
 def group(
     plain: Callable[[], object], step: Step, arrays: Mapping[int, Array], shape: Sequence[int], mode: str
-) -> Group:
+) -> Tiered:
     """Return the call of a fused group.
 
     Parameters
@@ -93,18 +43,12 @@ def group(
     mode
         ``"background"``, ``"now"`` or ``"off"``; see `Options`.
     """
-    if mode == "off":
-        return Group(plain, None, "")
-    if not available():
-        return Group(plain, None, "the jit extra is not installed")
-    try:
+
+    def described() -> tuple[Compiled, Bind]:
         form, found = describe(step, arrays, shape)
-    except Unsupported as reason:
-        return Group(plain, None, str(reason))
-    loop = compiled(form)
-    if mode == "now":
-        loop.make()
-    return Group(plain, loop, "", found, shape)
+        return compiled(form, loop), lambda function: _bind(function, found, shape)
+
+    return tiered(plain, described, mode)
 
 
 def _bind(function: Function, arrays: Sequence[Array], shape: Sequence[int]) -> Callable[[], object]:

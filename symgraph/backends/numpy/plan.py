@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from symgraph.backends.numba.group import Group, group
+from symgraph.backends.numba.group import group
+from symgraph.backends.numba.tiered import Tiered
 from symgraph.backends.numpy import threads
 from symgraph.backends.numpy.eager import xp
 from symgraph.backends.numpy.interrupts import shielded
@@ -228,7 +229,7 @@ class Plan:
         parts: tuple[list[Call], list[Call], list[Call]] = ([], [], [])
         self.calls: list[list[Call]] = []
         #: The fused groups, by ``id`` of their step.
-        self.groups: dict[int, Group] = {}
+        self.groups: dict[int, Tiered] = {}
         bounds = self.bounds()
         for t, step in enumerate(self.layout.steps):
             calls = self._group(step) if step.blocked else self._single(step)

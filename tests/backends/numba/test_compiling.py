@@ -16,8 +16,7 @@ import pytest
 pytest.importorskip("numba")
 
 import symgraph as mx
-from symgraph.backends.numba import cache, compiler
-from symgraph.backends.numba import group as group_module
+from symgraph.backends.numba import cache, compiler, tiered
 from symgraph.errors import ArgumentError
 from symgraph.executor import Executor, Options
 
@@ -121,7 +120,7 @@ def test_the_environment_sets_the_default(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_module, "available", lambda: False)
+    monkeypatch.setattr(tiered, "available", lambda: False)
     executor = bound()
     assert states(executor) == ["NumPy: the jit extra is not installed"]
     assert "NumPy: the jit extra is not installed:" in executor.explain(training=True)
