@@ -1,184 +1,175 @@
-"""Speed against MXNet 1.9.1 and hand-written NumPy, as ratios of one run.
-
-    python -m benchmarks.compare [--mxnet PYTHON] [--rounds N] [WORKLOAD ...]
-
-Each competitor is a process of its own (`benchmarks.worker`); rounds alternate between them, and the least and the
-median of all rounds count. ``--mxnet`` names a Python that has MXNet 1.9.1; without it symgraph is shown alone.
-"""
+"""Workloads side by side: every peer in a process and environment of its own, rounds in turn."""
 
 from __future__ import annotations
 
-import argparse
-import datetime
+import importlib.util
 import json
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-#: Workload: (what it is, competitors beside symgraph, target as text).
-WORKLOADS = {
-    "linear": ("linear regression 10 x 5 with RMSProp, one step", ("mxnet", "numpy"), "mxnet >= 10, numpy >= 0.77"),
-    "mlp": ("MLP 784-64-10 batch 32 with RMSProp, one step", ("mxnet",), "mxnet >= 1"),
-    "lenet": ("LeNet batch 64 with RMSProp, one step", ("mxnet",), "mxnet >= 1"),
-    "wide": ("MLP 784-1024x3-10 batch 128 with RMSProp, one step", ("mxnet",), ""),
-    "resnet18-train": ("ResNet-18 batch 8 with RMSProp, one step", ("mxnet",), ""),
-    "resnet18": ("ResNet-18 inference, 1 x 3 x 224 x 224", ("mxnet",), "mxnet >= 1"),
-    "resnet50": ("ResNet-50 inference, 1 x 3 x 224 x 224", ("mxnet",), "mxnet >= 1"),
-    "rmsprop": ("rmsprop_update of 2e7 float32", ("mxnet",), "mxnet >= 1"),
+from benchmarks.workloads import WORKLOADS, Workload
+
+__all__ = ["PEERS", "compare", "environment"]
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+#: Peer: (what it is called, folder of its environment; symgraph and NumPy run with the Python of the benchmarks).
+PEERS = {
+    "symgraph": ("symgraph", None),
+    "symgraph-jit": ("symgraph jit", None),
+    "mxnet": ("MXNet", None),
+    "torch": ("PyTorch", "torch"),
+    "torch-compile": ("PyTorch compile", "torch"),
+    "jax": ("JAX", "jax"),
+    "pytensor": ("PyTensor", "pytensor"),
+    "onnxruntime": ("ONNX Runtime", "onnx"),
+    "numpy": ("NumPy by hand", None),
 }
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a worker.
+    """Return the environment of a worker: every library chooses kernels and threads for this processor by itself."""
+    taken = ("OPENBLAS_", "OMP_", "MKL_", "SYMGRAPH_", "MXNET_", "XLA_", "TORCH")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(taken)}
+    return {**kept, "PYTHONWARNINGS": "ignore"}
 
-    Every BLAS chooses its kernels for this processor by itself; symgraph runs plain NumPy unless ``SYMGRAPH_JIT`` says
-    otherwise.
-    """
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENBLAS_", "OMP_", "MKL_"))}
-    return {"SYMGRAPH_JIT": "off", **kept, "PYTHONWARNINGS": "ignore"}
+
+def pythons(folder: pathlib.Path | None, mxnet: str | None) -> dict[str, str]:
+    """Return the Python of each peer that there is."""
+    found = {"symgraph": sys.executable, "numpy": sys.executable}
+    if importlib.util.find_spec("numba"):
+        found["symgraph-jit"] = sys.executable
+    if mxnet:
+        found["mxnet"] = mxnet
+    for peer, (_, name) in PEERS.items():
+        if folder and name and (python := folder / name / "bin" / "python").exists():
+            found[peer] = str(python)
+    return found
+
+
+class Failed(Exception):  # noqa: N818 (it is no fault of ours)
+    """A peer cannot do a workload; the text is its reason."""
 
 
 class Competitor:
     """A worker process."""
 
-    def __init__(self, python: str, module: str, workload: str) -> None:
-        self.module = module
-        script = pathlib.Path(__file__).resolve().parent / "worker.py"
+    def __init__(self, peer: str, python: str, workload: str) -> None:
+        self.peer = peer
+        self.rounds: list[dict[str, float]] = []
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by close)
         self.process = subprocess.Popen(
-            [python, str(script), module, workload],
+            [python, "-m", "benchmarks.worker", peer, workload],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.log,
             text=True,
             env=environment(),
+            cwd=ROOT,
         )
-        self.rounds: list[dict[str, float]] = []
-        self._expect("ready")
 
-    def _line(self) -> str:
+    def answer(self) -> dict[str, Any]:
+        """Return the next answer."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            assert self.process.stderr is not None
-            raise SystemExit(f"{self.module}: {self.process.stderr.read()[-2000:]}")
-        return line.strip()
+            self.log.seek(0)
+            text = self.log.read().strip().splitlines()
+            raise Failed(f"died with status {self.process.wait()}: {text[-1] if text else ''}")
+        message: dict[str, Any] = json.loads(line)
+        if "error" in message:
+            raise Failed(message["error"])
+        return message
 
-    def _expect(self, word: str) -> None:
-        while self._line() != word:
-            continue
-
-    def ask(self, what: str) -> dict[str, float]:
-        """Send one request; returns the answer."""
+    def ask(self, request: str) -> dict[str, Any]:
+        """Send a request; returns the answer."""
         assert self.process.stdin is not None
-        self.process.stdin.write(what + "\n")
+        self.process.stdin.write(request + "\n")
         self.process.stdin.flush()
-        answer: dict[str, float] = json.loads(self._line())
-        return answer
+        return self.answer()
 
     def close(self) -> None:
         """End the process."""
         assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()
+        self.log.close()
 
 
-def measure(workload: str, mxnet: str | None, rounds: int) -> dict[str, Any]:
-    """Return seconds a call, least and median, of each competitor in a workload."""
-    _, peers, _ = WORKLOADS[workload]
-    pythons = {"mxnet": mxnet, "numpy": sys.executable}
-    competitors = [Competitor(sys.executable, "symgraph", workload)]
-    competitors += [Competitor(pythons[p] or "", p, workload) for p in peers if pythons[p]]
-    for _ in range(rounds):
+def deviation(workload: Workload, state: dict[str, np.ndarray], reference: dict[str, np.ndarray]) -> float:
+    """Return how far a result lies from another, as `Workload.tolerance` defines it."""
+    if set(state) != set(reference) or any(state[n].shape != reference[n].shape for n in reference):
+        return float("inf")
+    worst = 0.0
+    initial = dict(workload.initial()) if workload.group != "inference" else {}
+    for name, expected in reference.items():
+        scale = np.linalg.norm((expected - initial.get(name, expected.mean())).ravel())
+        worst = max(worst, float(np.linalg.norm((state[name] - expected).ravel()) / scale))
+    return worst if np.isfinite(worst) else float("inf")
+
+
+def check(workload: Workload, competitors: Iterable[Competitor]) -> dict[str, float | str]:
+    """Return of each competitor how far its result lies from the first one's, or why there is no result."""
+    found: dict[str, float | str] = {}
+    reference: dict[str, np.ndarray] | None = None
+    with tempfile.TemporaryDirectory() as folder:
         for c in competitors:
-            c.rounds.append(c.ask("round"))
-    result = {
-        c.module: {
-            "min": min(r["min"] for r in c.rounds),
-            "median": statistics.median(r["median"] for r in c.rounds),
-            **c.ask("memory"),
-        }
-        for c in competitors
-    }
+            file = f"{folder}/{c.peer}.npz"
+            try:
+                c.ask(f"check {file}")
+            except Failed as failure:
+                found[c.peer] = str(failure)
+                continue
+            with np.load(file) as arrays:
+                state = dict(arrays)
+            os.remove(file)
+            reference = reference or state
+            found[c.peer] = deviation(workload, state, reference)
+    return found
+
+
+def compare(name: str, pythons: dict[str, str], rounds: int, seconds: float) -> dict[str, dict[str, Any]]:
+    """Return what was measured of each peer in a workload, or why it was not."""
+    workload = WORKLOADS[name]
+    result: dict[str, dict[str, Any]] = {}
+    competitors = []
+    for peer in PEERS:
+        if peer not in pythons:
+            result[peer] = {"skipped": "not installed"}
+            continue
+        c = Competitor(peer, pythons[peer], name)  # one after the other: preparing is not to disturb preparing
+        try:
+            result[peer] = c.answer()
+            competitors.append(c)
+        except Failed as failure:
+            result[peer] = {"skipped": str(failure)}
+            c.close()
+    for peer, found in check(workload, competitors).items():
+        if isinstance(found, str):
+            result[peer] = {"skipped": found}
+        else:
+            result[peer]["deviation"] = found
+            if found > workload.tolerance:
+                result[peer]["skipped"] = f"computes something else: its result lies {found:.2g} away"
+    running = [c for c in competitors if "skipped" not in result[c.peer]]
+    for _ in range(rounds):
+        for c in running:
+            time.sleep(0.3)  # until the threads of the one before have stopped waiting for work
+            c.rounds.append(c.ask(f"round {seconds}"))
+    for c in running:
+        times = {"min": min(r["min"] for r in c.rounds), "median": statistics.median(r["median"] for r in c.rounds)}
+        result[c.peer] |= {**times, **c.ask("memory")}
     for c in competitors:
         c.close()
     return result
-
-
-def rows(workload: str, result: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Return the lines of a table for one workload."""
-    what, _, target = WORKLOADS[workload]
-    ours = result["symgraph"]["min"]
-    lines = []
-    for module, r in result.items():
-        ratio = f"{r['min'] / ours:.2f}" if module != "symgraph" else ""
-        figures = (f"{r['min'] * 1e3:.4g}", f"{r['median'] * 1e3:.4g}", ratio, f"{r['peak'] / 1e6:.0f}")
-        lines.append((what if module == "symgraph" else "", module, *figures, target if module == "symgraph" else ""))
-    scratch = result["symgraph"].get("scratch")
-    if scratch is not None:
-        lines.append((f"scratch of symgraph: {scratch / 1e6:.2f} MB, {scratch / 8e7:.2%} of the weights", *[""] * 6))
-    return lines
-
-
-HEADS = ("workload", "competitor", "min ms", "median ms", "ratio", "peak MB", "wanted")
-
-
-def main() -> None:
-    """Print a table, and write it as Markdown if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", help=f"default: all of {', '.join(WORKLOADS)}")
-    parser.add_argument("--mxnet", metavar="PYTHON", help="a Python that has MXNet 1.9.1")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--markdown", type=pathlib.Path, metavar="FILE", help="also write the table there")
-    options = parser.parse_args()
-    unknown = set(options.workloads) - set(WORKLOADS)
-    if unknown:
-        parser.error(f"no workload is named {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
-    title = (
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"NumPy {np.__version__}, jit {environment()['SYMGRAPH_JIT']}, {options.rounds} rounds, {datetime.date.today()}"
-    )
-    print(title)
-    if options.mxnet is None:
-        print("no --mxnet PYTHON given: symgraph is measured without MXNet beside it")
-    widths = (52, 12, 10, 11, 8, 9, 30)
-    print("".join(h.ljust(w) for h, w in zip(HEADS, widths, strict=True)).rstrip())
-    table = []
-    for name in options.workloads or WORKLOADS:
-        lines = rows(name, measure(name, options.mxnet, options.rounds))
-        table += lines
-        for line in lines:
-            print("".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip(), flush=True)
-    print("ratio: least time of the competitor / least time of symgraph")
-    if options.markdown:
-        lines_of_text = [f"| {' | '.join(HEADS)} |", "|---" * len(HEADS) + "|"]
-        lines_of_text += [f"| {' | '.join(line)} |" for line in table]
-        options.markdown.write_text(PAGE.format(title=title, table="\n".join(lines_of_text)), encoding="utf-8")
-
-
-#: The page that ``--markdown`` writes.
-PAGE = """# Benchmarks
-
-Written by `python -m benchmarks.compare --mxnet PYTHON --markdown docs/benchmarks.md`; do not edit.
-
-{title}.
-
-Each competitor is a process of its own; rounds alternate between them. The ratio is the competitor's least time by
-symgraph's: above 1, symgraph is faster. MXNet is 1.9.1 with its defaults (oneDNN). "numpy" is the same step written
-by hand in NumPy, every view and constant made beforehand. Peak is the resident memory of the whole process. Every
-BLAS chooses its kernels by itself: environment variables that override the choice are taken out.
-
-{table}
-
-Other scripts: `python -m benchmarks.graph` (building, inferring, binding, reading and writing graphs of growing size),
-`python -m benchmarks.kernels` (convolutions, one by one).
-"""
-
-
-if __name__ == "__main__":
-    main()
