@@ -11,12 +11,13 @@ calls never comes back to the interpreter in between.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from symgraph.backends.numpy import convolution, pooling, random_bits, special
+from symgraph.backends.numpy import convolution, pooling, random_bits, scatter, special
 from symgraph.program.values import Spec
 
 __all__ = ["KERNELS", "UFUNCS", "VIEWS", "Call", "Kernel", "KeywordOut", "workspace_bytes"]
@@ -258,16 +259,35 @@ def _add_at(out: Array, index: Any, updates: Array) -> None:
     np.add.at(out, index, updates)
 
 
+def _within(indices: Array, n: int, mode: str) -> Array:
+    return np.clip(indices, 0, n - 1) if mode == "clip" else np.remainder(indices, n)
+
+
 def _take_add_run(out: Array, indices: Array, updates: Array, axis: int, mode: str) -> None:
-    n = out.shape[axis]
-    indices = np.clip(indices, 0, n - 1) if mode == "clip" else np.remainder(indices, n)
     axes = tuple(range(axis, axis + indices.ndim))
+    indices = _within(indices, out.shape[axis], mode)
     _add_at(np.moveaxis(out, axis, 0), indices, np.moveaxis(updates, axes, range(indices.ndim)))
 
 
-@kernel("take_add")
+def _add_rows_run(out: Array, indices: Array, updates: Array, mode: str, workspace: Array) -> None:
+    scatter.add_rows(out, _within(indices.reshape(-1), len(out), mode), updates, workspace)
+
+
+def _take_add_bytes(specs: Sequence[Spec], result: Spec, shape: tuple[int, ...], axis: int, mode: str) -> int:
+    count, width = specs[0].size, math.prod(shape[1:])
+    if axis or not count or width < scatter.MIN_WIDTH:
+        return 0
+    return scatter.workspace_bytes(count, width, result.dtype.itemsize)
+
+
+@kernel("take_add", _take_add_bytes)
 def _take_add(operands: Sequence[Array], out: Array, workspace: Any, shape: Any, axis: int, mode: str) -> list[Call]:
-    return [(_take_add_run, out, *operands, axis, mode)]
+    indices, updates = operands
+    if workspace is None or not (out.flags.c_contiguous and updates.flags.c_contiguous):
+        return [(_take_add_run, out, *operands, axis, mode)]
+    rows = out.reshape(shape[0], -1)
+    scratch = workspace[: scatter.workspace_bytes(indices.size, rows.shape[1], out.itemsize)]
+    return [(_add_rows_run, rows, indices, updates.reshape(indices.size, -1), mode, scratch)]
 
 
 @kernel("take_along_axis")
