@@ -691,6 +691,15 @@ class _Split(Op):
         parts = [xp.slice_axis(data, axis, start, stop) for start, stop in pairwise(stops)]
         return tuple(xp.reshape(p, self._squeezed(p.shape, axis)) for p in parts)
 
+    def backward(self, xp, *tensors):
+        """Return the head gradients, joined."""
+        *heads, data = tensors
+        axis = axis_of(self.axis, data.ndim)
+        stops = [0, *self._stops(data.shape[axis])]
+        lengths = [stop - start for start, stop in pairwise(stops)]
+        shapes = [(*data.shape[:axis], n, *data.shape[axis + 1 :]) for n in lengths]
+        return xp.concat([xp.reshape(dy, shape) for dy, shape in zip(heads, shapes, strict=True)], axis)
+
 
 @op("SliceChannel", aliases=["split"])
 class SliceChannel(_Split):
