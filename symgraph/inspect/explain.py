@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import time
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
@@ -15,11 +16,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from symgraph.backends.numpy.blocks import BLOCK_BYTES
 from symgraph.backends.numpy.kernels import UFUNCS
-from symgraph.backends.numpy.plan import BLOCK_BYTES, Plan
+from symgraph.backends.numpy.plan import Plan
 from symgraph.backends.numpy.threads import worker_count
 from symgraph.errors import ArgumentError
 from symgraph.program import Value
+from symgraph.program.fusion import extent
 from symgraph.program.memory import Step
 from symgraph.program.passes import PassRecord
 
@@ -180,6 +183,7 @@ def of_plan(plan: Plan, title: str) -> Explanation:
         part = "compute" if t < commit else "renew" if t < second else "gradients"
         for equation in step.equations:
             out = equation.outputs[0]
+            nbytes = math.prod(extent(equation)) * out.dtype.itemsize
             explanation.steps.append(
                 {
                     "call": names.call(step, equation),
@@ -190,7 +194,7 @@ def of_plan(plan: Plan, title: str) -> Explanation:
                     "group": t if step.blocked else None,
                     "step": t,
                     "engine": plan.groups[id(step)].state if step.blocked else "NumPy",
-                    "threads": worker_count() if out.nbytes > BLOCK_BYTES else 1,
+                    "threads": worker_count() if nbytes > BLOCK_BYTES else 1,
                     "microseconds": None,
                 }
             )

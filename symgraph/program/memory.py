@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from symgraph.program.fusion import extent
 from symgraph.program.values import Equation, Program, Value
 
 __all__ = ["ALIGNMENT", "Buffer", "Layout", "Place", "Step", "contiguous_strides", "plan_memory"]
@@ -67,7 +68,7 @@ class Place:
 
 @dataclass(eq=False)
 class Step:
-    """One step of a schedule: an equation, or a group of element-wise equations run together block by block.
+    """One step of a schedule: an equation, or a group of equations run together block by block.
 
     Attributes
     ----------
@@ -77,6 +78,8 @@ class Step:
         Whether it is a group run in blocks.
     part
         0 computes, 1 renews inputs, 2 belongs to the second half.
+    axes
+        The axes that the reductions of a group reduce.
     local
         Values that live in scratch of one block, each with the number of its scratch slot.
     slots
@@ -88,6 +91,7 @@ class Step:
     equations: list[Equation]
     blocked: bool = False
     part: int = 0
+    axes: tuple[int, ...] = ()
     local: dict[int, int] = field(default_factory=dict)
     slots: int = 0
     workspace: Buffer | None = None
@@ -260,7 +264,7 @@ def plan_memory(
                 place_of(v)
             fresh("arena", out)
         if rest:
-            kept.append(Step(rest, step.blocked and len(rest) > 1, step.part))
+            kept.append(Step(rest, step.blocked, step.part, step.axes))
     for value in (*outputs, *(new for new, _ in stores)):
         place_of(value)
 
@@ -344,11 +348,14 @@ def _localize(layout: Layout, outputs: Sequence[Value], stores: Sequence[tuple[V
         free: list[int] = []
         for k, equation in enumerate(step.equations):
             out = equation.outputs[0]
-            # An operand's slot may be reused by the same call, except `where`, whose first write destroys operands.
-            dying = [id(v) for v in dict.fromkeys(equation.inputs) if id(v) in step.local and last[id(v)] == k]
-            same_size = [i for i in dying if itemsize[i] == out.dtype.itemsize]
-            if equation.primitive.name != "where":
-                free += [step.local[i] for i in same_size]
+            # An operand's slot may be reused by the same call, except `where`, whose first call destroys operands. The
+            # slot of a reduced value is not reused: nowhere else are elements read in one place, written in another.
+            dying = [v for v in dict.fromkeys(equation.inputs) if id(v) in step.local and last[id(v)] == k]
+            dying = [v for v in dying if v.shape == extent(equation)]
+            left = [step.local[id(v)] for v in dying if itemsize[id(v)] == out.dtype.itemsize]
+            at_once = equation.primitive.name != "where" and out.shape == extent(equation)
+            if at_once:
+                free += left
             alone = (
                 len(owners[id(layout.places[id(out)].buffer)]) == 1
                 and id(out) not in kept
@@ -360,8 +367,8 @@ def _localize(layout: Layout, outputs: Sequence[Value], stores: Sequence[tuple[V
                 else:
                     step.local[id(out)] = step.slots
                     step.slots += 1
-            if equation.primitive.name == "where":
-                free += [step.local[i] for i in same_size]
+            if not at_once:
+                free += left
         for value_id in step.local:
             gone.add(id(layout.places.pop(value_id).buffer))
     _forget(layout, gone)

@@ -4,15 +4,17 @@ Order: first what the outputs need, then what renews inputs, then what only the 
 renewing part holds element-wise work alone, so all that can fail has run before the first weight is written. Within
 these parts the order is the program's. What no output needs is left out.
 
-Fusion: element-wise equations in a row over one large shape become a group that the engine runs block by block, so
-that their intermediate results stay in cache.
+Fusion: equations in a row over one large shape become a group that the engine runs block by block, so that their
+intermediate results stay in cache; see `fusion` for what may join.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from symgraph.program.fusion import REDUCTIONS, Fusion, extent
 from symgraph.program.memory import Step
 from symgraph.program.values import Equation, Program, Value
 
@@ -20,6 +22,8 @@ __all__ = ["Schedule", "schedule"]
 
 #: Least bytes of one operand for which blocks pay: below it everything is in the second-level cache anyway.
 BLOCKED_BYTES = 1 << 18
+#: Bytes for which cutting pays for a single equation, too: the pieces run on all cores.
+SPREAD_BYTES = 1 << 22
 #: An equation of at most this many elements is moved before a group that it stands in the middle of.
 _SMALL = 1 << 12
 
@@ -104,29 +108,30 @@ def schedule(
 
 def _grouped(equations: Sequence[Equation]) -> list[Step]:
     steps: list[Step] = []
-    group: list[Equation] = []
-    computed: set[int] = set()
+    fusion = Fusion()
 
-    def flush() -> None:
+    def flush() -> Fusion:
+        group = fusion.equations
         if group:
-            steps.append(Step(list(group), blocked=len(group) > 1))
-            group.clear()
-            computed.clear()
+            steps.append(Step(group, len(group) > 1 or _bytes(group[0]) >= SPREAD_BYTES, axes=fusion.axes))
+        return Fusion()
 
     for equation in equations:
-        out = equation.outputs[0]
-        large = equation.primitive.kind == "map" and out.nbytes >= BLOCKED_BYTES
-        if large and (not group or group[0].outputs[0].shape == out.shape):
-            group.append(equation)
-            computed.update(id(v) for v in equation.outputs)
+        large = _bytes(equation) >= BLOCKED_BYTES
+        if large and fusion.take(equation):
             continue
-        free = not any(id(v) in computed for v in equation.inputs)
-        if group and (large or not (free and (equation.primitive.kind == "view" or out.size <= _SMALL))):
-            flush()
-        if large:
-            group.append(equation)
-            computed.update(id(v) for v in equation.outputs)
-        else:
+        small = equation.primitive.kind == "view" or equation.outputs[0].size <= _SMALL
+        if fusion.equations and (large or not small or fusion.reads(equation)):
+            fusion = flush()
+        if not (large and fusion.take(equation)):
             steps.append(Step([equation]))
     flush()
     return steps
+
+
+def _bytes(equation: Equation) -> int:
+    """Return the bytes of the largest operand of an equation that may be in a group, broadcast to its extent."""
+    if equation.primitive.kind != "map" and equation.primitive.name not in REDUCTIONS:
+        return 0
+    widest = max(v.dtype.itemsize for v in (*equation.inputs, *equation.outputs))
+    return math.prod(extent(equation)) * widest

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
+from symgraph.backends.numpy import blocks, threads
 from symgraph.backends.numpy import plan as engine
-from symgraph.backends.numpy import threads
 from symgraph.backends.numpy.kernels import VIEWS
 from symgraph.backends.numpy.plan import Plan
 from symgraph.program import Program, Recorded, Recorder, Spec, Value, memory
@@ -255,7 +255,7 @@ def small_blocks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scheduling, "BLOCKED_BYTES", 1)
         patch.setattr(scheduling, "_SMALL", 3)
-        patch.setattr(engine, "BLOCK_BYTES", 64)
+        patch.setattr(blocks, "BLOCK_BYTES", 64)
         patch.setattr(threads, "_count", 2)
         yield
 

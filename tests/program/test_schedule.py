@@ -170,8 +170,51 @@ def test_a_single_call_is_no_group() -> None:
 def test_a_group_ends_where_something_else_reads_it() -> None:
     recorder, (x,) = inputs(LARGE)
     a = recorder.exp(recorder.sin(x))
-    b = recorder.cos(recorder.tanh(a - recorder.sum(a)))
+    b = recorder.cos(recorder.tanh(a - recorder.cumsum(a, 0, False)))
     assert _blocks(scheduled(recorder, [b])) == [["sin", "exp"], ["subtract", "tanh", "cos"]]
+
+
+def test_a_softmax_is_one_group() -> None:
+    recorder, (x,) = inputs((256, 256))
+    e = recorder.exp(x - recorder.max(x, [1], True))
+    y = e / recorder.sum(e, [1], True)
+    assert _blocks(scheduled(recorder, [y])) == [["max", "subtract", "exp", "sum", "divide"]]
+
+
+def test_sums_over_images_and_planes_end_a_group() -> None:
+    recorder, (x, y) = inputs((4, 64, 16, 16), (4, 64, 16, 16))
+    product = x * y
+    total = recorder.sum(product, [0, 2, 3], False)
+    other = recorder.sum(recorder.exp(product), [0, 2, 3], True)
+    made = scheduled(recorder, [total, product - other])
+    assert _blocks(made) == [["multiply", "sum", "exp", "sum"]]
+    assert made.steps[0].axes == (0, 2, 3)
+
+
+def test_reductions_over_other_axes_are_groups_of_their_own() -> None:
+    recorder, (x,) = inputs((64, 64, 64))
+    y = recorder.exp(x)
+    made = scheduled(recorder, [recorder.sum(y, [2], False), recorder.sum(y, [1, 2], False)])
+    assert _blocks(made) == [["exp", "sum"]]
+
+
+@pytest.mark.parametrize("axes", [[0], [1], [0, 1, 2], [0, 1]])
+def test_a_reduction_whose_blocks_would_change_bits_joins_no_group(axes: list[int]) -> None:
+    recorder, (x,) = inputs((64, 64, 64))
+    assert _blocks(scheduled(recorder, [recorder.sum(recorder.exp(recorder.sin(x)), axes, False)])) == [["sin", "exp"]]
+
+
+def test_a_reduction_of_a_turned_array_joins_no_group() -> None:
+    recorder, (x,) = inputs((256, 256))
+    turned = recorder.permute_dims(x, (1, 0))
+    product = turned * turned
+    made = scheduled(recorder, [recorder.sum(product, [1], False), recorder.sum(turned, [1], False)])
+    assert _blocks(made) == [["multiply", "sum"]]
+
+
+def test_a_large_single_call_is_spread_over_the_cores() -> None:
+    recorder, (x, y) = inputs((module.SPREAD_BYTES // 4,), (module.SPREAD_BYTES // 4 - 1,))
+    assert _blocks(scheduled(recorder, [recorder.sin(x), recorder.cos(y)])) == [["sin"]]
 
 
 def test_small_work_between_is_done_before_the_group() -> None:

@@ -41,6 +41,9 @@ class Compiled:
         Why there never will be one, or None.
     """
 
+    #: What of the whole is not compiled: nothing.
+    note = ""
+
     __slots__ = ("_asked", "_write", "failure", "function")
 
     def __init__(self, write: Callable[[], str]) -> None:

@@ -4,7 +4,7 @@ A compiled loop does for one element after the other what NumPy's calls do for o
 operations in the same order on the same types, each rounded by itself. Nothing is reassociated, and a product and a sum
 are not contracted to one operation, because no instruction carries a flag that allows it. So results have NumPy's
 bits. Primitives whose value depends on a library's series (``exp``, ``sin``, ``power``) or whose conversion C leaves
-open (float to integer) are not compiled; neither is float16.
+open (float to integer) are not compiled; neither is float16, nor are reductions.
 
 What does not belong here: compiling, memory, threads.
 """
@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from symgraph.program.memory import Step
+from symgraph.program.values import Equation
 
-__all__ = ["Form", "Unsupported", "describe", "loop"]
+__all__ = ["Form", "Unsupported", "describe", "loop", "refusal"]
 
 Array = np.ndarray[Any, Any]
 
@@ -63,50 +63,50 @@ class Form:
     equations: tuple[tuple[str, tuple[int, ...], str, int], ...]
 
 
-def describe(step: Step, arrays: Mapping[int, Array], shape: Sequence[int]) -> tuple[Form, list[Array]]:
-    """Return the form of a group and its arrays.
+def describe(
+    equations: Sequence[Equation], arrays: Mapping[int, Array], shape: Sequence[int]
+) -> tuple[Form, list[int]]:
+    """Return the form of a loop, and which arrays it runs on, as keys of `arrays`.
 
     Parameters
     ----------
-    step
-        The group.
+    equations
+        What it computes; none is refused (`refusal`).
     arrays
-        By ``id`` of each value that is not local its array, broadcast to `shape`.
+        By ``id`` of each value that is read from memory or written there its array; it broadcasts to `shape`. What is
+        not among them only the loop knows.
     shape
         The common shape, no axis empty.
 
     Raises
     ------
     Unsupported
-        If the group must be left to NumPy, saying why.
+        If the arrays must be left to NumPy, saying why.
     """
     slots: dict[tuple[Any, ...], int] = {}
+    keys: list[int] = []
     found: list[Array] = []
 
     def slot(value_id: int) -> int:
         # Values in the same place are one array: an update in place reads and writes one.
-        x = arrays[value_id]
+        x = np.broadcast_to(arrays[value_id], shape)
         key = (x.__array_interface__["data"][0], x.strides, x.dtype.str)
         if key not in slots:
             slots[key] = len(found)
             found.append(x)
+            keys.append(value_id)
         return slots[key]
 
     results: dict[int, int] = {}
-    equations, written = [], set()
-    for k, equation in enumerate(step.equations):
-        name, out = equation.primitive.name, equation.outputs[0]
-        dtypes = [v.dtype for v in (*equation.inputs, out)]
-        strange = [d for d in dtypes if d.name not in _TYPES or not d.isnative]
-        if strange:
-            raise Unsupported(f"{strange[0]} is left to NumPy")
-        _check(name, dtypes)
+    lines, written = [], set()
+    for k, equation in enumerate(equations):
+        out = equation.outputs[0]
         operands = tuple(results[id(v)] if id(v) in results else slot(id(v)) for v in equation.inputs)
-        target = -1 if id(out) in step.local else slot(id(out))
+        target = slot(id(out)) if id(out) in arrays else -1
         if target >= 0:
             written.add(target)
         results[id(out)] = -1 - k
-        equations.append((name, operands, out.dtype.name, target))
+        lines.append((equation.primitive.name, operands, out.dtype.name, target))
     if len(found) > _MOST_ARRAYS:
         raise Unsupported(f"it has {len(found)} arrays, more than {_MOST_ARRAYS}")
     for k in written:
@@ -125,18 +125,23 @@ def describe(step: Step, arrays: Mapping[int, Array], shape: Sequence[int]) -> t
         if x.strides[-1] == x.itemsize:
             letters[-1] = "c"
         patterns.append((x.dtype.name, "".join(letters)))
-    return Form(len(shape), tuple(patterns), tuple(equations)), found
+    return Form(len(shape), tuple(patterns), tuple(lines)), keys
 
 
-def _check(name: str, dtypes: Sequence[np.dtype[Any]]) -> None:
-    """Refuse an operation whose bits could differ from NumPy's."""
+def refusal(equation: Equation) -> str | None:
+    """Return why an equation is left to NumPy, whose bits a loop might miss, as a phrase; None if it is not."""
+    name, dtypes = equation.primitive.name, [v.dtype for v in (*equation.inputs, *equation.outputs)]
+    strange = [d for d in dtypes if d.name not in _TYPES or not d.isnative]
+    if strange:
+        return f"{strange[0]} is left to NumPy"
     if name == "astype":
         if dtypes[0].kind == "f" and dtypes[1].kind in "iu":
-            raise Unsupported(f"astype from {dtypes[0]} to {dtypes[1]} is left to NumPy")
+            return f"astype from {dtypes[0]} to {dtypes[1]} is left to NumPy"
     elif name not in _OPERATIONS and name != "where":
-        raise Unsupported(f"{name} is left to NumPy")
+        return f"{name} is left to NumPy"
     elif name in ("maximum", "minimum") and dtypes[0].kind == "f" and not _second_of_equals():
-        raise Unsupported(f"{name} treats signed zeros otherwise on this machine")
+        return f"{name} treats signed zeros otherwise on this machine"
+    return None
 
 
 @functools.cache

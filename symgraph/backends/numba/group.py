@@ -1,19 +1,29 @@
-"""A fused group as one call: NumPy's blocks, and the compiled loop once that is ready; see `tiered`."""
+"""A fused group as one call: NumPy's blocks, and compiled loops once they are ready; see `tiered`.
+
+If all of a group's equations can be compiled, it becomes one loop over everything. Else each run of equations that can
+becomes a loop over a block, and NumPy does the others between them, while the block is in cache.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import functools
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Sequence
+from operator import call as invoke
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from symgraph.backends.numba.compiler import Compiled, Function, compiled
-from symgraph.backends.numba.forms import describe, loop
-from symgraph.backends.numba.tiered import Bind, Tiered, tiered
+from symgraph.backends.numba.forms import Unsupported, describe, loop, refusal
+from symgraph.backends.numba.tiered import Bind, Tiered, Together, tiered
 from symgraph.backends.numpy import threads
-from symgraph.program.memory import Step
+
+if TYPE_CHECKING:
+    from symgraph.backends.numpy.blocks import Blocks
 
 __all__ = ["group"]
 
@@ -25,30 +35,26 @@ _TASK_ELEMENTS = 1 << 15
 _TASKS_PER_WORKER = 4
 
 
-def group(
-    plain: Callable[[], object], step: Step, arrays: Mapping[int, Array], shape: Sequence[int], mode: str
-) -> Tiered:
+def group(blocks: Blocks, mode: str) -> Tiered:
     """Return the call of a fused group.
 
     Parameters
     ----------
-    plain
-        Runs it by NumPy.
-    step
+    blocks
         The group.
-    arrays
-        By ``id`` of each value that is not local its array, broadcast to `shape`.
-    shape
-        The common shape.
     mode
         ``"background"``, ``"now"`` or ``"off"``; see `Options`.
     """
 
-    def described() -> tuple[Compiled, Bind]:
-        form, found = describe(step, arrays, shape)
+    def described() -> tuple[Compiled | Together, Bind]:
+        equations, shape = blocks.step.equations, blocks.shape
+        if any(refusal(e) is not None for e in equations):
+            return _in_pieces(blocks)
+        form, keys = describe(equations, blocks.arrays, shape)
+        found = [blocks.arrays[key] for key in keys]
         return compiled(form, loop), lambda function: _bind(function, found, shape)
 
-    return tiered(plain, described, mode)
+    return tiered(blocks.run(), described, mode)
 
 
 def _bind(function: Function, arrays: Sequence[Array], shape: Sequence[int]) -> Callable[[], object]:
@@ -64,14 +70,64 @@ def _bind(function: Function, arrays: Sequence[Array], shape: Sequence[int]) -> 
     return threads.parallel(tasks)
 
 
+def _in_pieces(blocks: Blocks) -> tuple[Together, Bind]:
+    """Return the loops of a group that NumPy does in part, and what binds them."""
+    equations = blocks.step.equations
+    reasons = ", ".join(dict.fromkeys(reason for e in equations if (reason := refusal(e)) is not None))
+    runs = [(list(run), plain) for plain, run in itertools.groupby(equations, lambda e: refusal(e) is not None)]
+    if all(plain for _, plain in runs):
+        raise Unsupported(reasons)
+    sample = blocks.lanes[0][0]
+    arrays = blocks.bound(0, sample)
+    readers: dict[int, set[int]] = {}
+    for number, (run, _) in enumerate(runs):
+        for v in (v for e in run for v in e.inputs):
+            readers.setdefault(id(v), set()).add(number)
+    loops: list[Compiled] = []
+    #: For each run of equations the number of its loop, and the keys of the loop's arrays; None if it is NumPy's.
+    made: list[tuple[int, list[int]] | None] = []
+    for number, (run, plain) in enumerate(runs):
+        if plain:
+            made.append(None)
+            continue
+        # What nobody else reads is kept in registers.
+        own = {id(e.outputs[0]) for e in run}
+        own = {i for i in own if i in blocks.local and readers.get(i) == {number}}
+        form, keys = describe(run, {i: x for i, x in arrays.items() if i not in own}, sample.shape)
+        made.append((len(loops), keys))
+        loops.append(compiled(form, loop))
+
+    def bind(functions: Sequence[Function]) -> Callable[[], object]:
+        lanes: list[list[Callable[[], object]]] = []
+        for worker, lane in enumerate(blocks.lanes):
+            calls: list[Callable[[], object]] = []
+            for block in lane:
+                arrays = blocks.bound(worker, block)
+                for (run, _), piece in zip(runs, made, strict=True):
+                    if piece is None:
+                        prepared = (c for e in run for c in blocks.calls(e, arrays, block.first))
+                        calls += [functools.partial(c[0], *c[1:]) for c in prepared]
+                    else:
+                        calls.append(_Task(functions[piece[0]], [arrays[key] for key in piece[1]], block.shape))
+            lanes.append(calls)
+        return threads.parallel([functools.partial(_run, calls) for calls in lanes])
+
+    return Together(loops, reasons), bind
+
+
+def _run(calls: Sequence[Callable[[], object]]) -> None:
+    with np.errstate(all="ignore"):
+        deque(map(invoke, calls), 0)
+
+
 class _Task:
-    """A loop over some arrays; keeps them alive."""
+    """A loop over some arrays, which it keeps alive. Where one has length 1, its element is read again and again."""
 
     __slots__ = ("_arguments", "_arrays", "_function")
 
     def __init__(self, function: Function, arrays: Sequence[Array], shape: Sequence[int]) -> None:
         self._arrays, self._function = arrays, function
-        strides = [s for x in arrays for s in x.strides]
+        strides = [s if n > 1 else 0 for x in arrays for n, s in zip(x.shape, x.strides, strict=True)]
         addresses = [x.__array_interface__["data"][0] for x in arrays]
         self._arguments = (
             (ctypes.c_void_p * len(addresses))(*addresses),

@@ -5,15 +5,52 @@ What does not belong here: what is computed, and from which arrays.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from symgraph.backends.numba.compiler import Compiled, Function, available
+from symgraph.backends.numba.compiler import Compiled, available
 from symgraph.backends.numba.forms import Unsupported
 
-__all__ = ["Tiered", "tiered"]
+__all__ = ["Bind", "Tiered", "Together", "tiered"]
 
-#: Makes a call of the loaded function.
-Bind = Callable[[Function], Callable[[], object]]
+#: Makes a call of the loaded function, or of the functions of `Together`.
+Bind = Callable[[Any], Callable[[], object]]
+
+
+class Together:
+    """Several loops that are of use only together, with NumPy between them.
+
+    Parameters
+    ----------
+    loops
+        What is being compiled.
+    note
+        What is not, as a phrase.
+    """
+
+    def __init__(self, loops: Sequence[Compiled], note: str) -> None:
+        self._loops, self.note = loops, note
+
+    @property
+    def function(self) -> tuple[Any, ...] | None:
+        """The functions of all, or None as long as one is not ready."""
+        functions = tuple(one.function for one in self._loops)
+        return None if None in functions else functions
+
+    @property
+    def failure(self) -> str | None:
+        """Why one of them never will be, or None."""
+        return next((one.failure for one in self._loops if one.failure is not None), None)
+
+    def ask(self) -> None:
+        """Have them compiled in the background."""
+        for one in self._loops:
+            one.ask()
+
+    def make(self) -> None:
+        """Compile what has not been."""
+        for one in self._loops:
+            one.make()
 
 
 class Tiered:
@@ -32,7 +69,7 @@ class Tiered:
     """
 
     def __init__(
-        self, plain: Callable[[], object], loop: Compiled | None, reason: str = "", bind: Bind | None = None
+        self, plain: Callable[[], object], loop: Compiled | Together | None, reason: str = "", bind: Bind | None = None
     ) -> None:
         self._plain, self._loop, self._reason, self._bind = plain, loop, reason, bind
         self._fast: Callable[[], object] | None = None
@@ -58,10 +95,12 @@ class Tiered:
             return f"NumPy: {self._reason}" if self._reason else "NumPy"
         if self._loop.failure is not None:
             return f"NumPy: {self._loop.failure}"
-        return "compiled" if self._loop.function is not None else "NumPy until compiled"
+        if self._loop.function is None:
+            return "NumPy until compiled"
+        return f"compiled; {self._loop.note}" if self._loop.note else "compiled"
 
 
-def tiered(plain: Callable[[], object], describe: Callable[[], tuple[Compiled, Bind]], mode: str) -> Tiered:
+def tiered(plain: Callable[[], object], describe: Callable[[], tuple[Compiled | Together, Bind]], mode: str) -> Tiered:
     """Return a call in two tiers.
 
     Parameters

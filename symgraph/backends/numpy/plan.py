@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextvars
 import functools
-import math
 import os
 import time
 import types
@@ -20,14 +19,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from operator import call as invoke
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from symgraph.backends.numba.group import group
 from symgraph.backends.numba.tiered import Tiered
-from symgraph.backends.numpy import threads
+from symgraph.backends.numpy.blocks import Blocks, scratch_bytes
 from symgraph.backends.numpy.eager import xp
 from symgraph.backends.numpy.interrupts import shielded
 from symgraph.backends.numpy.kernels import KERNELS, Call, KeywordOut, copyto, workspace_bytes
@@ -40,10 +38,6 @@ from symgraph.program.schedule import Schedule, schedule
 __all__ = ["Options", "Plan"]
 
 Array = np.ndarray[Any, Any]
-
-#: Bytes of one operand in one block of a fused group: all operands and scratch together fit a second-level cache.
-BLOCK_BYTES = 1 << 17
-
 
 #: What can be switched off like a pass, though it makes no program.
 _SWITCHES = frozenset({"fuse", "memory"})
@@ -323,32 +317,10 @@ class Plan:
 
     def _group(self, step: Step) -> list[Call]:
         """Return one call that runs a fused group on all workers: block by block, or as a compiled loop."""
-        assert step.workspace is not None or not step.slots
-        shape = step.equations[0].outputs[0].shape
-        outside: dict[int, Array] = {}
-        for equation in step.equations:
-            for v in (*equation.inputs, *equation.outputs):
-                if id(v) not in step.local:
-                    outside.setdefault(id(v), self.array(v))
-        # Axes that every array runs through evenly become one, so that blocks are few and long.
-        spread = {i: np.broadcast_to(x, shape) if x.shape != shape else x for i, x in outside.items()}
-        merged, views = _merge_axes(shape, list(spread.values()))
-        arrays = dict(zip(spread, views, strict=True))
-        elements = BLOCK_BYTES // _itemsize(step)
-        blocks, block_shape = _blocks(merged, elements)
-        workers = max(1, min(threads.worker_count(), len(blocks)))
-        size = math.prod(block_shape)
-        tasks = []
-        share = -(-len(blocks) // workers)
-        for w in range(workers):
-            scratch = None
-            if step.workspace is not None:
-                offset = step.workspace.offset + w * step.slots * _slot_bytes(step, size)
-                scratch = self.arena[offset : offset + step.slots * _slot_bytes(step, size)]
-            mine = blocks[w * share : (w + 1) * share]
-            if mine:
-                tasks.append(_BlockTask(step, arrays, merged, mine, scratch, _slot_bytes(step, size)))
-        call = group(threads.parallel(tasks), step, arrays, merged, self.options.jit)
+        scratch = None
+        if step.workspace is not None:
+            scratch = self.arena[step.workspace.offset : step.workspace.offset + step.workspace.nbytes]
+        call = group(Blocks(step, self.array, scratch), self.options.jit)
         self.groups[id(step)] = call
         return [(call,)]
 
@@ -517,141 +489,10 @@ def _quiet(run: Callable[[], None]) -> Callable[[], None]:
     return quiet
 
 
-# -- fused groups -----------------------------------------------------------------------------------------------------
-
-
-def _slot_bytes(step: Step, elements: int) -> int:
-    return -(-elements * _itemsize(step) // ALIGNMENT) * ALIGNMENT
-
-
-def _itemsize(step: Step) -> int:
-    """Return the widest element of a group, in bytes."""
-    return max(v.dtype.itemsize for e in step.equations for v in (*e.inputs, *e.outputs))
-
-
 def _workspace(step: Step, layout: Layout) -> int:
     """Return the scratch bytes of a step: a kernel's own, or the slots of a group for all workers."""
-    if not step.blocked:
-        (equation,) = step.equations
-        specs = [v.spec for v in equation.inputs]
-        return workspace_bytes(equation.primitive.name, specs, equation.outputs[0].spec, dict(equation.params))
-    if not step.slots:
-        return 0
-    return threads.worker_count() * step.slots * _slot_bytes(step, BLOCK_BYTES // _itemsize(step))
-
-
-def _merge_axes(shape: tuple[int, ...], arrays: Sequence[Array]) -> tuple[tuple[int, ...], list[Array]]:
-    """Merge neighbouring axes that every array runs through evenly; returns the new shape and views."""
-    axes: list[tuple[int, list[int]]] = []
-    for k, n in enumerate(shape):
-        if n == 1:
-            continue
-        strides = [x.strides[k] for x in arrays]
-        if axes and all(before == n * now for before, now in zip(axes[-1][1], strides, strict=True)):
-            axes[-1] = (axes[-1][0] * n, strides)
-        else:
-            axes.append((n, strides))
-    merged = tuple(n for n, _ in axes) or (1,)
-    views = []
-    for j, x in enumerate(arrays):
-        own = tuple(s[j] for _, s in axes) or (0,)
-        views.append(np.lib.stride_tricks.as_strided(x, merged, own, writeable=x.flags.writeable))
-    return merged, views
-
-
-def _blocks(shape: tuple[int, ...], elements: int) -> tuple[list[tuple[Any, ...]], tuple[int, ...]]:
-    """Cut a shape into blocks of at most `elements`; returns the index of each, and the largest block's shape."""
-    inner, axis = 1, len(shape)
-    while axis > 0 and inner * shape[axis - 1] <= elements:
-        axis -= 1
-        inner *= shape[axis]
-    if axis == 0:
-        return [(slice(None),)], shape
-    run = max(1, elements // inner)
-    cut = axis - 1
-    parts = -(-shape[cut] // run)
-    run = -(-shape[cut] // parts)
-    ranges = [slice(a, min(a + run, shape[cut])) for a in range(0, shape[cut], run)]
-    outer = np.ndindex(*shape[:cut])
-    return [(*index, part) for index in outer for part in ranges], (run, *shape[axis:])
-
-
-class _BlockTask:
-    """A worker's share of a fused group: its blocks, its scratch, its calls."""
-
-    def __init__(
-        self,
-        step: Step,
-        arrays: Mapping[int, Array],
-        shape: tuple[int, ...],
-        blocks: Sequence[tuple[Any, ...]],
-        scratch: Array | None,
-        slot_bytes: int,
-    ) -> None:
-        self.blocks = blocks
-        self.sliced = list(arrays.values())
-        index = {value_id: k for k, value_id in enumerate(arrays)}
-        self.local: list[tuple[int, np.dtype[Any]]] = []
-        seen: dict[tuple[int, np.dtype[Any]], int] = {}
-        for equation in step.equations:
-            v = equation.outputs[0]
-            if id(v) in step.local:
-                key = (step.local[id(v)], v.dtype)
-                if key not in seen:
-                    seen[key] = len(self.sliced) + len(self.local)
-                    self.local.append(key)
-                index[id(v)] = seen[key]
-        self.scratch, self.slot_bytes = scratch, slot_bytes
-        # Calls are made on stand-ins, then every array in them is replaced by its slot's number.
-        total = len(self.sliced) + len(self.local)
-        standins: dict[int, Array] = {}
-        self.extra: list[Any] = []
-        calls: list[tuple[Callable[..., Any], list[int]]] = []
-        dtype_of = {k: x.dtype for k, x in enumerate(self.sliced)}
-        dtype_of |= {len(self.sliced) + k: d for k, (_, d) in enumerate(self.local)}
-        for k in range(total):
-            standins[k] = np.empty((), dtype_of[k])
-        slot_of = {id(x): k for k, x in standins.items()}
-        for equation in step.equations:
-            out = standins[index[id(equation.outputs[0])]]
-            operands = [standins[index[id(v)]] for v in equation.inputs]
-            for function, *arguments in KERNELS[equation.primitive.name](operands, out, None, **equation.params):
-                slots = []
-                for a in arguments:
-                    if id(a) in slot_of:
-                        slots.append(slot_of[id(a)])
-                    else:
-                        slots.append(total + len(self.extra))
-                        self.extra.append(a)
-                calls.append((function, slots))
-        self.calls = [(f, itemgetter(*s) if len(s) > 1 else _Single(s[0])) for f, s in calls]
-        self.slots: list[Any] = [None] * total + self.extra
-
-    def __call__(self) -> None:
-        slots, sliced, calls = self.slots, self.sliced, self.calls
-        first = len(sliced)
-        shape: tuple[int, ...] = ()
-        with np.errstate(all="ignore"):
-            for block in self.blocks:
-                for k, x in enumerate(sliced):
-                    slots[k] = x[block]
-                now = slots[0].shape
-                if now != shape:
-                    shape, size = now, math.prod(now)
-                    for k, (slot, dtype) in enumerate(self.local):
-                        assert self.scratch is not None
-                        start = slot * self.slot_bytes
-                        part = self.scratch[start : start + size * dtype.itemsize]
-                        slots[first + k] = part.view(dtype).reshape(now)
-                for function, get in calls:
-                    function(*get(slots))
-
-
-class _Single:
-    """``itemgetter`` for one item that gives a tuple."""
-
-    def __init__(self, key: int) -> None:
-        self.key = key
-
-    def __call__(self, items: Sequence[Any]) -> tuple[Any, ...]:
-        return (items[self.key],)
+    if step.blocked:
+        return scratch_bytes(step)
+    (equation,) = step.equations
+    specs = [v.spec for v in equation.inputs]
+    return workspace_bytes(equation.primitive.name, specs, equation.outputs[0].spec, dict(equation.params))

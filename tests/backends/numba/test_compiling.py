@@ -133,12 +133,19 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda x: mx.sym.exp(x * 2), "exp is left to NumPy"),
         (lambda x: mx.sym.Cast(x * 2, dtype="float16"), "float16 is left to NumPy"),
         (lambda x: mx.sym.Cast(x * 2, dtype="int32"), "astype from float32 to int32 is left to NumPy"),
+        (lambda x: mx.sym.tanh(mx.sym.exp(x * 2) + 1), "exp is left to NumPy, tanh is left to NumPy"),
     ],
 )
 def test_what_is_left_to_numpy(net: Any, reason: str) -> None:
     executor = bound("now", net)
-    assert states(executor) == [f"NumPy: {reason}"]
+    assert states(executor) == [f"compiled; {reason}"]
     assert reason in executor.explain(training=True)
+    assert result(executor) == result(bound("off", net))
+
+
+def test_a_group_without_anything_to_compile() -> None:
+    executor = bound("now", lambda x: mx.sym.exp(mx.sym.tanh(x)))
+    assert states(executor) == ["NumPy: tanh is left to NumPy, exp is left to NumPy"]
 
 
 def test_equal_forms_are_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,7 @@ pytest.importorskip("numba")
 
 from symgraph.backends.numba import group as group_module
 from symgraph.backends.numba.forms import _OPERATIONS, loop
-from symgraph.backends.numpy import eager, threads
-from symgraph.backends.numpy import plan as plan_module
+from symgraph.backends.numpy import blocks, eager, threads
 from symgraph.backends.numpy.plan import Options, Plan
 from symgraph.errors import BindError
 from symgraph.program import PRIMITIVES, Recorder, Spec
@@ -35,7 +34,7 @@ def engine(workers: int = 1, task_elements: int = 1 << 15) -> Iterator[None]:
         patch.setattr(threads, "_count", workers)
         patch.setattr(scheduling, "BLOCKED_BYTES", 1)
         patch.setattr(scheduling, "_SMALL", 0)
-        patch.setattr(plan_module, "BLOCK_BYTES", 64)
+        patch.setattr(blocks, "BLOCK_BYTES", 64)
         patch.setattr(group_module, "_TASK_ELEMENTS", task_elements)
         yield
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from symgraph.backends.numpy import eager, kernels, threads
+from symgraph.backends.numpy import blocks, eager, kernels, threads
 from symgraph.backends.numpy import plan as module
 from symgraph.backends.numpy.plan import Options, Plan
 from symgraph.errors import ArgumentError, BindError
@@ -37,7 +37,7 @@ def engine(workers: int = 1, block_bytes: int | None = None) -> Iterator[None]:
         if block_bytes is not None:
             patch.setattr(scheduling, "BLOCKED_BYTES", 1)
             patch.setattr(scheduling, "_SMALL", 4)
-            patch.setattr(module, "BLOCK_BYTES", block_bytes)
+            patch.setattr(blocks, "BLOCK_BYTES", block_bytes)
         yield
 
 
@@ -606,29 +606,3 @@ def test_a_run_allocates_next_to_nothing(block_bytes: int | None) -> None:
             tracemalloc.stop()
     assert peak - before < 39_000, "less than one array: a buffer of NumPy, before 2.1, and views"
     assert after - before < 500
-
-
-# -- blocks -----------------------------------------------------------------------------------------------------------
-
-
-@given(shape=st.lists(st.integers(1, 9), min_size=1, max_size=3), elements=st.integers(1, 40))
-@settings(max_examples=200)
-def test_blocks_cover_every_element_once(shape: list[int], elements: int) -> None:
-    blocks, largest = module._blocks(tuple(shape), elements)
-    count = np.zeros(shape, int)
-    for block in blocks:
-        part = count[block]
-        assert 0 < part.size <= elements
-        assert part.size <= math.prod(largest)
-        part += 1
-    assert (count == 1).all()
-
-
-def test_axes_that_run_evenly_become_one() -> None:
-    x, row = np.zeros((4, 5, 6)), np.broadcast_to(np.zeros(6), (4, 5, 6))
-    assert module._merge_axes(x.shape, [x, x])[0] == (120,)
-    assert module._merge_axes(x.shape, [x, row])[0] == (20, 6)
-    assert module._merge_axes(x.shape, [x, x.transpose(0, 2, 1).copy().transpose(0, 2, 1)])[0] == (4, 5, 6)
-    shape, views = module._merge_axes((1, 1), [np.ones((1, 1))])
-    assert shape == (1,)
-    assert views[0].tolist() == [1]
