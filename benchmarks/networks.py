@@ -65,10 +65,10 @@ def resnet(layers: Any, x: Any, depth: int) -> Any:
             if bottleneck:
                 x = layers.relu(_unit(layers, x, f"{name}_a", width, 1, 1))
                 x = layers.relu(_unit(layers, x, f"{name}_b", width, 3, stride))
-                x = _unit(layers, x, f"{name}_c", out, 1, 1)
+                x = _unit(layers, x, f"{name}_last", out, 1, 1)
             else:
                 x = layers.relu(_unit(layers, x, f"{name}_a", width, 3, stride))
-                x = _unit(layers, x, f"{name}_b", width, 3, 1)
+                x = _unit(layers, x, f"{name}_last", width, 3, 1)
             x = layers.relu(layers.add(x, short))
     return layers.dense(layers.mean_pool(x), 1000, "fc")
 

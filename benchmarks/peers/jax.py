@@ -40,7 +40,9 @@ class Layers:
         return x + self.parameters[f"{name}_bias"][:, None, None] if bias else x
 
     def norm(self, x: Any, name: str) -> Any:
-        gamma, beta, mean, var = (self.parameters[f"{name}_{k}"] for k in ("gamma", "beta", "moving_mean", "moving_var"))
+        gamma, beta, mean, var = (
+            self.parameters[f"{name}_{k}"] for k in ("gamma", "beta", "moving_mean", "moving_var")
+        )
         if self.training:
             old, mean, var = (mean, var), jnp.mean(x, (0, 2, 3)), jnp.var(x, (0, 2, 3))
             self.renewed[f"{name}_moving_mean"] = 0.9 * old[0] + 0.1 * mean

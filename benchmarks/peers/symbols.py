@@ -46,9 +46,7 @@ class Symbols:
         return x + y
 
     def max_pool(self, x: Any, kernel: int, stride: int, pad: int) -> Any:
-        return self.sym.Pooling(
-            x, kernel=(kernel, kernel), stride=(stride, stride), pad=(pad, pad), pool_type="max"
-        )
+        return self.sym.Pooling(x, kernel=(kernel, kernel), stride=(stride, stride), pad=(pad, pad), pool_type="max")
 
     def mean_pool(self, x: Any) -> Any:
         return self.sym.Flatten(self.sym.Pooling(x, kernel=(1, 1), global_pool=True, pool_type="avg"))

@@ -25,18 +25,14 @@ def workload(workload: Workload, mode: str) -> Work:
             executor.arg_dict[f"g{k}"][:] = value(f"g{k}", shape)
             executor.aux_dict[f"n{k}"][:] = value(f"n{k}", shape)
         scratch = executor.bound(True).plan.arena.nbytes
-        return Work(
-            lambda: executor.forward(is_train=True), lambda: symbols.weights(executor, workload), scratch
-        )
+        return Work(lambda: executor.forward(is_train=True), lambda: symbols.weights(executor, workload), scratch)
     symbol, batch = symbols.Symbols(mx, workload).loss(), workload.batch()
     shapes = {n: a.shape for n, a in batch.items()}
     if workload.group == "inference":
         executor = symbol.simple_bind(mx.cpu(), grad_req="null", **shapes)
         symbols.fill(executor, workload)
         executor.arg_dict["data"][:] = batch["data"]
-        return Work(
-            lambda: executor.forward(is_train=False), lambda: {"output": executor.outputs[0].asnumpy()}
-        )
+        return Work(lambda: executor.forward(is_train=False), lambda: {"output": executor.outputs[0].asnumpy()})
     step = mx.sym.training_step(symbol, "rmsprop_update", **workload.hyper)
     executor = step.simple_bind(mx.cpu(), **shapes)
     symbols.fill(executor, workload)

@@ -27,7 +27,9 @@ class Layers:
         return F.conv2d(x, p[f"{name}_weight"], p[f"{name}_bias"] if bias else None, stride, pad, 1, groups)
 
     def norm(self, x: Any, name: str) -> Any:
-        gamma, beta, mean, var = (self.parameters[f"{name}_{k}"] for k in ("gamma", "beta", "moving_mean", "moving_var"))
+        gamma, beta, mean, var = (
+            self.parameters[f"{name}_{k}"] for k in ("gamma", "beta", "moving_mean", "moving_var")
+        )
         return F.batch_norm(x, mean, var, gamma, beta, self.training, 0.1, 1e-5)
 
     def relu(self, x: Any) -> Any:
