@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from symgraph.backends.numpy.threads import Parallel
 from symgraph.errors import BindError
 
-__all__ = ["Array", "Call", "KernelPlan", "Scratch", "Step", "chain"]
+__all__ = ["Array", "Call", "Chain", "KernelPlan", "Planewise", "Scratch", "Step", "chain", "planewise"]
 
 Array = npt.NDArray[Any]
 #: One prepared call: a function and its positional arguments.
@@ -31,18 +33,83 @@ Call = Callable[[], object]
 ALIGNMENT = 64
 
 
-def chain(steps: Sequence[Step]) -> Call:
-    """Return a callable that makes all calls of `steps` in order."""
-    if len(steps) == 1:
-        function, args = steps[0]
-        return functools.partial(function, *args)
-    frozen = tuple(steps)
+class Chain:
+    """A callable that makes all calls of `steps` in order."""
 
-    def run() -> None:
-        for function, args in frozen:
+    __slots__ = ("steps",)
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.steps = tuple(steps)
+
+    def __call__(self) -> None:
+        """Make the calls."""
+        for function, args in self.steps:
             function(*args)
 
-    return run
+
+def chain(steps: Sequence[Step]) -> Call:
+    """Return a callable that makes all calls of `steps` in order."""
+    return functools.partial(steps[0][0], *steps[0][1]) if len(steps) == 1 else Chain(steps)
+
+
+class Planewise:
+    """A call that does the same with each plane of some arrays; planes do not depend on each other.
+
+    NumPy makes each step for many planes at once, because a call of it is dear. Whoever can make a step for little may
+    do all of them for a few planes while those are in cache, then for the next few, and put that in place of `run`.
+
+    Parameters
+    ----------
+    plain
+        Does it by NumPy, for all planes.
+    arrays
+        Arrays over all planes, whose number their first `axes` axes give.
+    make
+        ``make(lane, *pieces)`` returns NumPy's steps for some of the planes. These are calls of NumPy's functions with
+        views of the pieces, views of scratch memory that is the lane's own, and numbers; `make` makes no new arrays.
+    axes
+        One or two.
+    lanes
+        How many threads it is worth.
+    most
+        For how many planes a lane's scratch memory is enough.
+
+    Attributes
+    ----------
+    run
+        What a call of this calls.
+    """
+
+    __slots__ = ("arrays", "axes", "lanes", "make", "most", "plain", "run")
+
+    def __init__(
+        self,
+        plain: Call,
+        arrays: Sequence[Array],
+        make: Callable[..., list[Step]],
+        *,
+        axes: int = 1,
+        lanes: int = 1,
+        most: int = sys.maxsize,
+    ) -> None:
+        self.plain, self.arrays, self.make = plain, tuple(arrays), make
+        self.axes, self.lanes, self.most = axes, lanes, most
+        self.run = plain
+
+    def __call__(self) -> None:
+        """Do it."""
+        self.run()
+
+
+def planewise(call: object) -> Iterator[Planewise]:
+    """Yield what a prepared call does plane by plane."""
+    if isinstance(call, Planewise):
+        yield call
+    elif isinstance(call, functools.partial):
+        yield from planewise(call.func)
+    elif isinstance(call, (Chain, Parallel)):
+        for part in call.tasks if isinstance(call, Parallel) else (function for function, _ in call.steps):
+            yield from planewise(part)
 
 
 class Scratch:

@@ -3,8 +3,8 @@
 Layouts: data ``(N, C, *spatial)``, result ``(N, C, *windows)``, with one to three spatial axes. Padding is given for
 both ends of each axis, ``(low, high)``, so that a last, incomplete window is some more padding after the data. It adds
 nothing to a sum and never wins: a window wholly in the padding has sum 0 and, as in MXNet, the lowest finite number
-as its greatest element. NaN loses against every number, as in MXNet. Averages and norms are sums with arithmetic
-before and after, and so are made of the same parts.
+as its greatest element. NaN loses against every number, as in MXNet; a zero that wins becomes positive. Averages and
+norms are sums with arithmetic before and after, and so are made of the same parts.
 
 Plans are made from shapes alone; see `symgraph.backends.numpy.kernel_plan` for what a plan is. How they compute:
 
@@ -28,7 +28,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from symgraph.backends.numpy.kernel_plan import Array, KernelPlan, Step, chain
+from symgraph.backends.numpy.kernel_plan import Array, KernelPlan, Planewise, Step, chain
 from symgraph.backends.numpy.threads import parallel, ranges, worker_count
 from symgraph.backends.numpy.unfolding import Geometry, trailing
 
@@ -91,19 +91,23 @@ class _PoolingPlan(KernelPlan):
 
     def by_blocks(self, block_steps: Callable[..., list[Step]], arrays: Sequence[Array], carve: Carve) -> list[Step]:
         """Return the steps that ``block_steps(own, *arrays)`` returns for each block of planes, spread over lanes."""
-        lanes: list[list[Step]] = []
-        for lane, (first, last) in enumerate(ranges(len(self.blocks), self.lanes)):
-            steps: list[Step] = []
-            for begin, end in self.blocks[first:last]:
-
-                def own(name: str, lane: int = lane, count: int = end - begin) -> Array:
-                    return carve(f"{name} {lane}")[:count]
-
-                steps += block_steps(own, *(x[begin:end] for x in arrays))
-            lanes.append(steps)
-        if not lanes:
+        if not self.blocks:
             return []
-        return lanes[0] if len(lanes) == 1 else [(parallel([chain(steps) for steps in lanes]), ())]
+
+        def make(lane: int, *pieces: Array) -> list[Step]:
+            def own(name: str) -> Array:
+                return carve(f"{name} {lane}")[: len(pieces[0])]
+
+            return block_steps(own, *pieces)
+
+        lanes = [
+            chain(
+                [step for begin, end in self.blocks[first:last] for step in make(lane, *(x[begin:end] for x in arrays))]
+            )
+            for lane, (first, last) in enumerate(ranges(len(self.blocks), self.lanes))
+        ]
+        most = max(end - begin for begin, end in self.blocks)
+        return [(Planewise(parallel(lanes), arrays, make, lanes=self.lanes, most=most), ())]
 
     def axis_taps(self, axis: int) -> list[tuple[slice, slice]]:
         """Return, for each tap along `axis`, the elements it reads and the windows for which it reads them.
@@ -154,10 +158,10 @@ class _Reduction(_PoolingPlan):
             if self.combine is np.add:
                 # A product with ones, row by row, is faster than a sum over a short axis, and as exact.
                 return [(np.vecdot, (x, np.ones(x.shape[1], x.dtype), y))]
-            return [(self.combine.reduce, (x, -1, None, y))]
+            return [(self.combine.reduce, (x, -1, None, y)), *self._settled(y)]
         axes = self.passes()
         if not axes:
-            return [(np.copyto, (y, x))]
+            return [(np.copyto, (y, x)), *self._settled(y)]
 
         def block_steps(own: Carve, x: Array, y: Array) -> list[Step]:
             steps: list[Step] = []
@@ -165,9 +169,13 @@ class _Reduction(_PoolingPlan):
                 target = y if axis == axes[-1] else own(f"pass {axis}")
                 steps += self._pass(axis, x, target)
                 x = target
-            return steps
+            return [*steps, *self._settled(y)]
 
         return self.by_blocks(block_steps, (x, y), carve)
+
+    def _settled(self, y: Array) -> list[Step]:
+        """Return the calls that make zeros positive: which of two zeros `fmax` takes depends on where they lie."""
+        return [(np.add, (y, self.compute.type(0), y))] if self.combine is np.fmax and self.compute.kind == "f" else []
 
     def _pass(self, axis: int, x: Array, y: Array) -> list[Step]:
         lead = (slice(None),) * (axis + 1)

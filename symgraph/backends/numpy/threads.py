@@ -16,7 +16,9 @@ import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
-__all__ = ["SPLIT_ELEMENTS", "parallel", "ranges", "set_worker_count", "split", "worker_count"]
+import numpy as np
+
+__all__ = ["SPLIT_ELEMENTS", "Parallel", "parallel", "ranges", "set_worker_count", "split", "worker_count"]
 
 Task = Callable[[], object]
 
@@ -121,6 +123,7 @@ class _Job:
 
 def _serve() -> None:
     _local.busy = True
+    np.seterr(all="ignore")  # as in the thread that runs a plan: an infinity or a NaN is a result like another
     while True:
         _queue.get().help()
 
@@ -143,22 +146,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def parallel(tasks: Sequence[Task]) -> Task:
-    """Return a callable that runs all `tasks`, on all workers, and returns when the last one has finished.
+class Parallel:
+    """A callable that runs all `tasks`, on all workers; see `parallel`."""
 
-    Tasks must be independent of each other. A task that itself calls a parallel callable runs that one serially. The
-    first exception stops tasks not yet begun and is raised in the caller once none is running.
+    __slots__ = ("tasks",)
 
-    >>> out = [0, 0]
-    >>> parallel([lambda: out.__setitem__(0, 1), lambda: out.__setitem__(1, 2)])()
-    >>> out
-    [1, 2]
-    """
-    if len(tasks) == 1:
-        return tasks[0]
-    tasks = tuple(tasks)
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.tasks = tuple(tasks)
 
-    def run() -> None:
+    def __call__(self) -> None:
+        """Run the tasks."""
+        tasks = self.tasks
         helpers = min(len(tasks), worker_count()) - 1
         if helpers < 1 or getattr(_local, "busy", False):
             for task in tasks:
@@ -182,7 +180,19 @@ def parallel(tasks: Sequence[Task]) -> Task:
         if job.error is not None:
             raise job.error
 
-    return run
+
+def parallel(tasks: Sequence[Task]) -> Task:
+    """Return a callable that runs all `tasks`, on all workers, and returns when the last one has finished.
+
+    Tasks must be independent of each other. A task that itself calls a parallel callable runs that one serially. The
+    first exception stops tasks not yet begun and is raised in the caller once none is running.
+
+    >>> out = [0, 0]
+    >>> parallel([lambda: out.__setitem__(0, 1), lambda: out.__setitem__(1, 2)])()
+    >>> out
+    [1, 2]
+    """
+    return tasks[0] if len(tasks) == 1 else Parallel(tasks)
 
 
 def ranges(length: int, parts: int) -> list[tuple[int, int]]:

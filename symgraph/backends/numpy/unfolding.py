@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from symgraph.backends.numpy.kernel_plan import Array, Step, chain
+from symgraph.backends.numpy.kernel_plan import Array, Planewise, Step, chain
 from symgraph.backends.numpy.threads import parallel, split, worker_count
 
 __all__ = ["Geometry", "Unfolding", "plan_unfolding", "spread", "trailing"]
@@ -436,8 +436,6 @@ def spread(make: Callable[..., list[Step]], arrays: Sequence[Array], elements: i
     """
     images, channels = arrays[0].shape[:2]
     axis = 0 if images >= worker_count() else 1
-    parts = split((images, channels)[axis], elements)
-    if len(parts) < 2:
-        return make(*arrays, *args)
-    cuts = [(slice(None),) * axis + (slice(*part),) for part in parts]
-    return [(parallel([chain(make(*(x[cut] for x in arrays), *args)) for cut in cuts]), ())]
+    cuts = [(slice(None),) * axis + (slice(*part),) for part in split((images, channels)[axis], elements)]
+    plain = parallel([chain(make(*(x[cut] for x in arrays), *args)) for cut in cuts])
+    return [(Planewise(plain, arrays, lambda _, *pieces: make(*pieces, *args), axes=2, lanes=len(cuts)), ())]

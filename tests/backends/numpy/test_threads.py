@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -160,3 +161,18 @@ def test_only_large_calls_are_split() -> None:
     assert len(threads.split(100, threads.SPLIT_ELEMENTS)) == 4
     assert threads.split(100, threads.SPLIT_ELEMENTS - 1) == [(0, 100)]
     assert len(threads.split(2, threads.SPLIT_ELEMENTS)) == 2
+
+
+@pytest.mark.usefixtures("four")
+@pytest.mark.filterwarnings("error")
+def test_workers_do_not_warn_of_infinities() -> None:
+    meeting = threading.Barrier(4, timeout=30)
+    results: list[float] = []
+
+    def task() -> None:
+        meeting.wait()  # so that each thread has a task
+        results.append(float(np.divide(np.ones(1), 0)[0]))
+
+    with np.errstate(all="ignore"):
+        threads.parallel([task] * 4)()
+    assert results == [np.inf] * 4

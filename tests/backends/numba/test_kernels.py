@@ -1,0 +1,278 @@
+"""Compiled kernels against the NumPy steps they are made from, bit for bit."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("numba")
+
+from symgraph.backends.numba import compiler, kernels
+from symgraph.backends.numpy import convolution, pooling, threads
+from symgraph.backends.numpy.kernel_plan import KernelPlan, Planewise, Step, chain, planewise
+from tests.backends.numpy import test_convolution as convolutions
+from tests.backends.numpy import test_pooling as poolings
+from tests.program.generate import data, same_bits
+
+Array = np.ndarray[Any, Any]
+#: How kernels are cut: workers, bytes of a chunk.
+CUTS = st.sampled_from(((1, 1 << 16), (1, 1), (3, 200)))
+
+
+@contextlib.contextmanager
+def cut(workers: int, chunk_bytes: int) -> Iterator[None]:
+    """Cut small data as if it were large."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "_count", workers)
+        patch.setattr(kernels, "CHUNK_BYTES", chunk_bytes)
+        if workers > 1:
+            patch.setattr(threads, "SPLIT_ELEMENTS", 1)
+            patch.setattr(pooling, "BLOCK_BYTES", 64)
+        yield
+
+
+def numbers(shape: tuple[int, ...], dtype: str, seed: int) -> Array:
+    """Special and ordinary numbers, and many ties."""
+    few = np.random.default_rng(seed).integers(-2, 3, shape).astype(dtype)
+    return np.where(np.random.default_rng(seed + 1).random(shape) < 0.5, few, data(shape, dtype, seed))
+
+
+def compare(plan: KernelPlan, *operands: Array) -> Array:
+    """Run a plan by NumPy and compiled, in the same memory."""
+    workspace = np.empty(plan.workspace, np.uint8)
+    out = np.empty(plan.shapes[-1], plan.dtype)
+    results = []
+    with np.errstate(all="ignore"):
+        for compiled in (False, True):
+            call = plan.bind(*operands, out, workspace)
+            if compiled:
+                assert {part.state for part in kernels.compile_planes(call, "now")} <= {"compiled"}
+            for left_over in (255, 63):  # nothing may depend on what was in the workspace
+                workspace.fill(left_over)
+                out.fill(77)
+                call()
+                results.append(out.copy())
+    for result in results[1:]:
+        assert same_bits(results[0], result)
+    return results[0]
+
+
+@settings(max_examples=50)
+@given(poolings.cases(), st.sampled_from(("float32", "float64")), CUTS)
+@example(poolings.Case((1, 1, 7, 7), (7, 7), (1, 1), ((0, 0), (0, 0))), "float32", (1, 1))
+@example(poolings.Case((2, 3, 40, 70), (3, 3), (2, 2), ((1, 1), (1, 1))), "float32", (3, 20000))
+@example(poolings.Case((2, 3, 40, 70), (2, 2), (2, 2), ((0, 0), (0, 0))), "float64", (1, 1 << 16))
+def test_pooling(case: poolings.Case, dtype: str, sizes: tuple[int, int]) -> None:
+    a = (*case, np.dtype(dtype))
+    x, dy, z = (numbers(shape, dtype, seed) for seed, shape in enumerate((case.data, case.result, case.data)))
+    with cut(*sizes):
+        y = compare(pooling.plan_forward("max", *a), x)
+        compare(pooling.plan_forward("sum", *a), x)
+        compare(pooling.plan_gradient("max", *a), x, y, dy)
+        compare(pooling.plan_gradient("sum", *a), dy)
+        compare(pooling.plan_gather(*a), x, y, z)
+
+
+@settings(max_examples=60)
+@given(convolutions.cases(), st.sampled_from(("float32", "float64")), CUTS)
+@example(convolutions.Case((3, 4, 40, 50), (4, 4, 3, 3), (1, 1), (1, 1), (1, 1)), "float32", (1, 30000))
+@example(convolutions.Case((3, 4, 40, 50), (4, 4, 3, 3), (2, 2), (1, 1), (1, 1)), "float32", (3, 30000))
+@example(convolutions.Case((3, 4, 12, 12), (5, 4, 5, 5), (1, 1), (1, 1), (0, 0)), "float64", (1, 30000))
+@example(convolutions.Case((2, 5, 9, 9), (5, 1, 3, 3), (1, 1), (1, 1), (1, 1), 5), "float32", (1, 1 << 16))
+def test_convolution(case: convolutions.Case, dtype: str, sizes: tuple[int, int]) -> None:
+    x, w, dy = (numbers(shape, dtype, seed) for seed, shape in enumerate((case.data, case.weight, case.result)))
+    with cut(*sizes):
+        compare(convolution.plan_forward(*case, np.dtype(dtype)), x, w)
+        compare(convolution.plan_data_gradient(*case, np.dtype(dtype)), dy, w)
+        compare(convolution.plan_weight_gradient(*case, np.dtype(dtype)), x, dy)
+
+
+# -- steps ------------------------------------------------------------------------------------------------------------
+
+Make = Callable[..., list[Step]]
+
+
+def run_steps(make: Make, *arrays: Array, axes: int = 1, state: str = "compiled") -> None:
+    """Run steps over planes by NumPy and compiled, and compare all arrays."""
+    by_numpy, by_loops = [x.copy() for x in arrays], [x.copy() for x in arrays]
+    with np.errstate(all="ignore"):
+        chain(make(0, *by_numpy))()
+        call = Planewise(chain(make(0, *by_loops)), by_loops, make, axes=axes)
+        (part,) = kernels.compile_planes(chain([(call, ())]), "now")
+        assert part.state == state
+        call()
+    for x, y in zip(by_numpy, by_loops, strict=True):
+        assert same_bits(x, y)
+
+
+def floats(*shape: int, seed: int = 0, dtype: str = "float32") -> Array:
+    return numbers(shape, dtype, seed)
+
+
+BINARY = (np.add, np.subtract, np.multiply, np.equal, np.not_equal)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint8", "int8"])
+@pytest.mark.parametrize("function", BINARY)
+def test_functions(function: np.ufunc, dtype: str) -> None:
+    x, y = numbers((5, 97), dtype, 0), numbers((5, 97), dtype, 1)
+    out = np.empty((5, 97), "bool" if function in (np.equal, np.not_equal) else dtype)
+    run_steps(lambda _, x, y, z: [(function, (x, y, z))], x, y, out)
+    run_steps(lambda _, x, y, z: [(function, (x, 2, z))], x, y, out)
+
+
+def test_a_copy_converts() -> None:
+    x = numbers((5, 97), "int32", 0)
+    run_steps(lambda _, x, y: [(np.copyto, (y, x))], x, np.empty((5, 97), np.float32))
+    run_steps(lambda _, x: [(np.copyto, (x.view(np.float32), x))], x)
+
+
+@pytest.mark.parametrize("function", [np.logical_and, np.logical_or, np.equal, np.not_equal])
+def test_functions_of_truth_values(function: np.ufunc) -> None:
+    x, y = (np.random.default_rng(k).random((5, 97)) < 0.5 for k in range(2))
+    run_steps(lambda _, x, y: [(function, (x, y, y)), (np.logical_not, (x, x))], x, y)
+
+
+def test_the_greater_one() -> None:
+    x, y = floats(5, 97), floats(5, 97, seed=2)
+    # Which of two zeros is taken is open.
+    run_steps(lambda _, x, y: [(np.fmax, (x, y, x)), (np.add, (x, 0.0, x))], x, y)
+
+
+def test_bits_are_chosen_by_a_product() -> None:
+    x, hit = floats(5, 96), np.random.default_rng(0).random((5, 96)) < 0.5
+    x[0] = np.frombuffer(np.arange(0x7F800000, 0x7F800000 + 96, dtype=np.uint32), np.float32)  # signalling NaN
+
+    def make(_: int, x: Array, hit: Array, y: Array) -> list[Step]:
+        bits = x.view(np.int32), y.view(np.int32)
+        return [
+            (np.multiply, (bits[0], hit, bits[1])),
+            (np.bitwise_or, (*bits, bits[0])),
+            (np.copyto, (y[:, ::2], x[:, 1::2])),
+        ]
+
+    y = np.empty_like(x)
+    run_steps(make, x.view(np.int32), hit, y.view(np.int32))
+    run_steps(make, x, hit, y)
+
+
+def test_fused_lines_see_what_was_written_before_them() -> None:
+    x, y, z = floats(5, 97), floats(5, 97, seed=1), floats(5, 97, seed=2)
+
+    def make(_: int, x: Array, y: Array, z: Array) -> list[Step]:
+        return [
+            (np.add, (x, y, z)),
+            (np.multiply, (z, z, z)),
+            (np.subtract, (z, x, x)),
+            (np.add, (x[:, 1:], x[:, :-1], y[:, 1:])),  # other elements than the line before has written
+            (np.add, (y[:, 1:], x[:, 1:], y[:, 1:])),
+            (np.copyto, (x[:, :-1], y[:, 1:])),
+            (z[:, ::3].fill, (np.nan,)),
+            (np.copyto, (z[:, 1::3], x[:, 1::3])),
+        ]
+
+    run_steps(make, x, y, z)
+
+
+@pytest.mark.parametrize("step", [2, 3, 4, 5])
+def test_phases_are_taken_apart_and_joined(step: int) -> None:
+    x = floats(6, 4 * step, 7 * step)
+
+    def make(_: int, x: Array, apart: Array, again: Array) -> list[Step]:
+        steps: list[Step] = []
+        for r in range(step):
+            steps += [(np.copyto, (apart[:, r, s], x[:, r::step, s::step])) for s in range(step)]
+        for r in range(step):
+            steps += [(np.copyto, (again[:, r::step, s::step], apart[:, r, s])) for s in range(step)]
+        return steps
+
+    apart = np.zeros((6, step, step, 4, 7), np.float32)
+    run_steps(make, x, apart, np.zeros_like(x))
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 1000, 1 << 20])
+def test_images_and_planes(chunk_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "CHUNK_BYTES", chunk_bytes)
+    x = floats(3, 7, 5, 6)
+    out = np.zeros((7, 5, 3, 6), np.float32).transpose(2, 0, 1, 3)
+    run_steps(lambda _, x, y: [(np.add, (x, x[..., ::-1], y))], x[:, :, :, ::2], x[:, :, :, 1::2], axes=2)
+    whole = Planewise(lambda: None, (x, out), lambda _, x, y: [(np.copyto, (y, x))], axes=2, lanes=2)
+    with np.errstate(all="ignore"):
+        kernels.compile_planes(whole, "now")
+        whole()
+    assert same_bits(out, x)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda _, x: [(np.exp, (x, x))], "exp is left to NumPy"),
+        (lambda _, x: [(np.add.reduce, (x, 1, None, x[:, 0]))], "reduce is left to NumPy"),
+        (lambda _, x: [(np.add, (x[:, 1:], x[:, :-1], x[:, 1:]))], "a result overlaps an operand"),
+    ],
+)
+def test_what_is_left_to_numpy(make: Make, reason: str) -> None:
+    run_steps(make, floats(3, 8), state=f"NumPy: {reason}")
+
+
+def test_types_that_are_left_to_numpy() -> None:
+    def make(_: int, x: Array, *out: Array) -> list[Step]:
+        return [(np.add, (x, x, *(out or [x])))]
+
+    run_steps(make, floats(3, 8), np.ones((3, 8)), state="NumPy: add of float32 into float64 is left to NumPy")
+    run_steps(make, np.ones((3, 8), np.float16), state="NumPy: float16 is left to NumPy")
+    run_steps(make, np.ones((3, 8), ">f4"), state="NumPy: >f4 is left to NumPy")
+    run_steps(make, np.ones((0, 8)), state="NumPy: there is nothing to do")
+
+
+# -- when -------------------------------------------------------------------------------------------------------------
+
+
+def bound() -> tuple[Callable[[], object], Array, Array]:
+    x = floats(2, 3, 20, 20)
+    plan = pooling.plan_forward("max", x.shape, (2, 2), (2, 2), ((0, 0), (0, 0)), x.dtype)
+    y = np.empty(plan.shapes[-1], np.float32)
+    return plan.bind(x, y, np.empty(plan.workspace, np.uint8)), x, y
+
+
+def test_numpy_runs_until_it_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler.wait()
+    monkeypatch.setattr(compiler, "_table", {})
+    call, _, y = bound()
+    (part,) = kernels.compile_planes(call, "background")
+    assert part.state == "NumPy until compiled"
+    call()
+    first = y.copy()
+    compiler.wait()
+    assert part.state == "compiled"
+    y.fill(0)
+    call()
+    assert same_bits(first, y)
+
+
+def test_off() -> None:
+    call, _, _ = bound()
+    assert [part.state for part in kernels.compile_planes(call, "off")] == ["NumPy"]
+
+
+def test_sizes_share_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler.wait()
+    monkeypatch.setattr(compiler, "_table", {})
+    for rows in (20, 40):
+        x = floats(2, 3, rows, 3 * rows)
+        plan = pooling.plan_forward("max", x.shape, (3, 3), (2, 2), ((1, 1), (1, 1)), x.dtype)
+        call = plan.bind(x, np.empty(plan.shapes[-1], np.float32), np.empty(plan.workspace, np.uint8))
+        assert [part.state for part in kernels.compile_planes(call, "now")] == ["compiled"]
+    assert len(compiler._table) == 1
+
+
+def test_what_is_planewise_is_found_everywhere() -> None:
+    one, two = (Planewise(lambda: None, (), lambda _: []) for _ in range(2))
+    call = threads.parallel([chain([(one, ()), (print, ())]), chain([(two, ())])])
+    assert list(planewise(chain([(call, ())]))) == [one, two]
