@@ -68,8 +68,8 @@ class Explanation:
         What is run, and how.
     steps
         One mapping a call: ``call``, ``result`` (spec), ``bytes``, ``node``, ``part`` (compute, renew or gradients),
-        ``group`` (number of the fused group, or None), ``engine`` (``compiled``, or NumPy and why), ``microseconds``
-        (of the whole group, at its first call).
+        ``group`` (number of the fused group, or None), ``engine`` (what is compiled, or NumPy and why),
+        ``microseconds`` (of the whole group, at its first call).
     buffers
         One mapping an arena buffer: ``name``, ``bytes``, ``offset``, ``first`` and ``last`` step.
     passes
@@ -115,7 +115,8 @@ class Explanation:
                 took = ""
             group = s["group"]
             indent = "  " if group is not None else ""
-            rows.append((str(number), indent + s["call"], s["result"], _bytes(s["bytes"]), s["node"], took))
+            how = f"  # {s['engine']}" if group is None and s["engine"] != "NumPy" else ""
+            rows.append((str(number), indent + s["call"] + how, s["result"], _bytes(s["bytes"]), s["node"], took))
         heads = ("#", "call", "result", "bytes", "node", "time" if self.analyzed else "")
         widths = [min(88, max(len(r[k]) for r in [heads, *rows])) for k in range(len(heads))]
         part = None
@@ -179,6 +180,8 @@ def of_plan(plan: Plan, title: str) -> Explanation:
         "unshared": layout.unplanned_bytes,
     }
     commit, second = plan.bounds()
+    engines: dict[int, str] = {key: one.state for key, one in plan.groups.items()}
+    engines.update((key, one.state) for key, one in plan.kernels.items())
     for t, step in enumerate(layout.steps):
         part = "compute" if t < commit else "renew" if t < second else "gradients"
         for equation in step.equations:
@@ -193,7 +196,7 @@ def of_plan(plan: Plan, title: str) -> Explanation:
                     "part": part,
                     "group": t if step.blocked else None,
                     "step": t,
-                    "engine": plan.groups[id(step)].state if step.blocked else "NumPy",
+                    "engine": engines.get(id(step), "NumPy"),
                     "threads": worker_count() if nbytes > BLOCK_BYTES else 1,
                     "microseconds": None,
                 }

@@ -27,7 +27,7 @@ from symgraph.backends.numba.tiered import Bind, Tiered, tiered
 from symgraph.backends.numpy.kernel_plan import Array, Planewise, Step, planewise
 from symgraph.backends.numpy.threads import parallel, ranges
 
-__all__ = ["compile_planes"]
+__all__ = ["Kernel"]
 
 #: Bytes of a chunk's pieces of the arrays, at most if it is more than one plane: they shall stay in a second-level
 #: cache, together with scratch memory of the same order.
@@ -40,21 +40,36 @@ _STEPS = range(2, 5)
 _LOOK: Any = 1000
 
 
-def compile_planes(call: object, mode: str) -> list[Tiered]:
-    """Have compiled what a prepared call does plane by plane; returns each such part, as it will run.
+class Kernel:
+    """What of a prepared call is compiled.
 
     Parameters
     ----------
     call
-        What `KernelPlan.bind` has returned.
+        What `KernelPlan.bind` has returned. What it does plane by plane runs compiled from when that is ready.
     mode
         ``"background"``, ``"now"`` or ``"off"``; see `Options`.
+
+    Attributes
+    ----------
+    parts
+        What it does plane by plane, as that will run.
     """
-    parts = []
-    for work in planewise(call):
-        work.run = part = tiered(work.plain, functools.partial(_describe, work), mode)
-        parts.append(part)
-    return parts
+
+    def __init__(self, call: object, mode: str) -> None:
+        self._whole = isinstance(call, Planewise)
+        self.parts: list[Tiered] = []
+        for work in planewise(call):
+            work.run = part = tiered(work.plain, functools.partial(_describe, work), mode)
+            self.parts.append(part)
+
+    @property
+    def state(self) -> str:
+        """How the next call runs, as a phrase."""
+        states = list(dict.fromkeys(part.state for part in self.parts))
+        if self._whole or states == ["NumPy"]:
+            return states[0]
+        return f"NumPy, its copies: {'; '.join(states)}" if states else "NumPy"
 
 
 def _describe(work: Planewise) -> tuple[Compiled, Bind]:

@@ -49,7 +49,10 @@ class Chain:
 
 def chain(steps: Sequence[Step]) -> Call:
     """Return a callable that makes all calls of `steps` in order."""
-    return functools.partial(steps[0][0], *steps[0][1]) if len(steps) == 1 else Chain(steps)
+    if len(steps) != 1:
+        return Chain(steps)
+    ((function, args),) = steps
+    return functools.partial(function, *args) if args else function
 
 
 class Planewise:

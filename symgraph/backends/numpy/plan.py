@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from symgraph.backends.numba.group import group
+from symgraph.backends.numba.kernels import Kernel
 from symgraph.backends.numba.tiered import Tiered
 from symgraph.backends.numpy.blocks import Blocks, scratch_bytes
 from symgraph.backends.numpy.eager import xp
@@ -224,6 +225,8 @@ class Plan:
         self.calls: list[list[Call]] = []
         #: The fused groups, by ``id`` of their step.
         self.groups: dict[int, Tiered] = {}
+        #: What is compiled of other steps that are one call, by ``id`` of the step.
+        self.kernels: dict[int, Kernel] = {}
         bounds = self.bounds()
         for t, step in enumerate(self.layout.steps):
             calls = self._group(step) if step.blocked else self._single(step)
@@ -313,6 +316,8 @@ class Plan:
             b = step.workspace
             scratch = self.arena[b.offset : b.offset + b.nbytes]
         calls = KERNELS[equation.primitive.name](operands, out, scratch, **equation.params)
+        if len(calls) == 1:
+            self.kernels[id(step)] = Kernel(calls[0][0], self.options.jit)
         return [c[0].bound(*c[1:]) if isinstance(c[0], KeywordOut) else c for c in calls]
 
     def _group(self, step: Step) -> list[Call]:

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba")
 
+import symgraph as mx
 from symgraph.backends.numba import compiler, kernels
 from symgraph.backends.numpy import convolution, pooling, threads
 from symgraph.backends.numpy.kernel_plan import KernelPlan, Planewise, Step, chain, planewise
+from symgraph.executor import Options
 from tests.backends.numpy import test_convolution as convolutions
 from tests.backends.numpy import test_pooling as poolings
 from tests.program.generate import data, same_bits
@@ -52,7 +54,7 @@ def compare(plan: KernelPlan, *operands: Array) -> Array:
         for compiled in (False, True):
             call = plan.bind(*operands, out, workspace)
             if compiled:
-                assert {part.state for part in kernels.compile_planes(call, "now")} <= {"compiled"}
+                assert {part.state for part in kernels.Kernel(call, "now").parts} <= {"compiled"}
             for left_over in (255, 63):  # nothing may depend on what was in the workspace
                 workspace.fill(left_over)
                 out.fill(77)
@@ -104,8 +106,7 @@ def run_steps(make: Make, *arrays: Array, axes: int = 1, state: str = "compiled"
     with np.errstate(all="ignore"):
         chain(make(0, *by_numpy))()
         call = Planewise(chain(make(0, *by_loops)), by_loops, make, axes=axes)
-        (part,) = kernels.compile_planes(chain([(call, ())]), "now")
-        assert part.state == state
+        assert kernels.Kernel(call, "now").state == state
         call()
     for x, y in zip(by_numpy, by_loops, strict=True):
         assert same_bits(x, y)
@@ -204,7 +205,7 @@ def test_images_and_planes(chunk_bytes: int, monkeypatch: pytest.MonkeyPatch) ->
     run_steps(lambda _, x, y: [(np.add, (x, x[..., ::-1], y))], x[:, :, :, ::2], x[:, :, :, 1::2], axes=2)
     whole = Planewise(lambda: None, (x, out), lambda _, x, y: [(np.copyto, (y, x))], axes=2, lanes=2)
     with np.errstate(all="ignore"):
-        kernels.compile_planes(whole, "now")
+        assert kernels.Kernel(whole, "now").state == "compiled"
         whole()
     assert same_bits(out, x)
 
@@ -245,12 +246,12 @@ def test_numpy_runs_until_it_is_compiled(monkeypatch: pytest.MonkeyPatch) -> Non
     compiler.wait()
     monkeypatch.setattr(compiler, "_table", {})
     call, _, y = bound()
-    (part,) = kernels.compile_planes(call, "background")
-    assert part.state == "NumPy until compiled"
+    kernel = kernels.Kernel(call, "background")
+    assert kernel.state == "NumPy until compiled"
     call()
     first = y.copy()
     compiler.wait()
-    assert part.state == "compiled"
+    assert kernel.state == "compiled"
     y.fill(0)
     call()
     assert same_bits(first, y)
@@ -258,7 +259,7 @@ def test_numpy_runs_until_it_is_compiled(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_off() -> None:
     call, _, _ = bound()
-    assert [part.state for part in kernels.compile_planes(call, "off")] == ["NumPy"]
+    assert kernels.Kernel(call, "off").state == "NumPy"
 
 
 def test_sizes_share_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,11 +269,24 @@ def test_sizes_share_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
         x = floats(2, 3, rows, 3 * rows)
         plan = pooling.plan_forward("max", x.shape, (3, 3), (2, 2), ((1, 1), (1, 1)), x.dtype)
         call = plan.bind(x, np.empty(plan.shapes[-1], np.float32), np.empty(plan.workspace, np.uint8))
-        assert [part.state for part in kernels.compile_planes(call, "now")] == ["compiled"]
+        assert kernels.Kernel(call, "now").state == "compiled"
     assert len(compiler._table) == 1
 
 
 def test_what_is_planewise_is_found_everywhere() -> None:
-    one, two = (Planewise(lambda: None, (), lambda _: []) for _ in range(2))
+    one, two = (Planewise(lambda: None, [np.ones(0)], lambda _, x: []) for _ in range(2))
     call = threads.parallel([chain([(one, ()), (print, ())]), chain([(two, ())])])
     assert list(planewise(chain([(call, ())]))) == [one, two]
+    assert kernels.Kernel(call, "off").state == "NumPy"
+    assert kernels.Kernel(call, "now").state == "NumPy, its copies: NumPy: there is nothing to do"
+    assert kernels.Kernel(print, "now").state == "NumPy"
+
+
+def test_explain_says_how_a_kernel_runs() -> None:
+    x = mx.sym.Variable("x")
+    net = mx.sym.Pooling(mx.sym.exp(x), kernel=(2, 2), stride=(2, 2), pool_type="max")
+    values = {"x": mx.nd.array(floats(2, 3, 20, 20))}
+    for mode, how in (("off", ""), ("now", "  # compiled")):
+        executor = net.bind(mx.cpu(), values, options=Options(jit=mode))
+        (line,) = (line for line in executor.explain().splitlines() if "max_pool(" in line)
+        assert f"out=out0){how}  float32" in line
