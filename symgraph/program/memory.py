@@ -6,25 +6,28 @@ allocated here. What is decided:
 * rearrangements become views wherever strides can express them;
 * a value that renews an input is computed in that input's own memory if everyone has read it by then;
 * an elementwise result takes over the memory of an operand that nobody reads again;
-* pieces that are only joined are computed where the join wants them;
+* pieces of a join are computed where the join wants them, unless that keeps its memory busy at the peak;
 * inside a fused group, values that nobody else reads live in scratch of one block;
-* all other buffers get offsets in one arena by best fit over their lifetimes.
+* all other buffers get offsets in one arena, packed by their lifetimes.
 """
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from symgraph.program.fusion import extent
+from symgraph.program.passes import EXACT, layout_matters
 from symgraph.program.values import Equation, Program, Value
 
 __all__ = ["ALIGNMENT", "Buffer", "Layout", "Place", "Step", "contiguous_strides", "plan_memory"]
 
+#: Bytes by which the peak may rise: less is worth neither a copy nor another packing.
+_SLACK_BYTES = 1 << 14
 #: Bytes to which every buffer in the arena is aligned: a cache line, and the widest vector register.
 ALIGNMENT = 64
 
@@ -276,9 +279,6 @@ def plan_memory(
     _claim_outputs(layout, outputs)
     layout.unplanned_bytes = sum(_aligned(b.nbytes) for b in apart if b.kind == "arena")
     _store_in_place(layout, stores, share)
-    if share:
-        _join_in_place(layout)
-        _compute_in_place(layout)
     for t, step in enumerate(layout.steps):
         need = workspace(step, layout)
         if need:
@@ -286,6 +286,9 @@ def plan_memory(
             layout.buffers.append(step.workspace)
             if not step.blocked:
                 layout.unplanned_bytes += _aligned(need)
+    if share:
+        _join_in_place(layout, program)
+        _compute_in_place(layout)
     _assign_offsets(layout, share)
     return layout
 
@@ -441,39 +444,122 @@ def _store_in_place(layout: Layout, stores: Sequence[tuple[Value, Value]], share
     _forget(layout, gone)
 
 
-def _join_in_place(layout: Layout) -> None:
-    """Compute the pieces of a join where the join wants them, and drop the copies."""
+def _join_in_place(layout: Layout, program: Program) -> None:
+    """Compute the pieces of a join where the join wants them; it copies what is left, and goes if nothing is."""
     gone: set[int] = set()
+    moved: set[int] = set()
+    owners = _owners(layout)
+    values = {id(v): v for step in layout.steps for e in step.equations for v in (*e.inputs, *e.outputs)}
+    steps = {id(v): step for step in layout.steps for e in step.equations for v in e.outputs}
+    rigid = layout_matters(program)
+    alive = _alive([b for b in layout.buffers if b.kind == "arena"], len(layout.steps))
+
+    def relocated(buffer: Buffer, v: Value, target: Place) -> dict[int, Place] | None:
+        """Return the places of all values of a buffer if `v`, which fills it, lies at `target`; None if it cannot."""
+        places = {}
+        for value_id in owners[id(buffer)]:
+            w = values.get(value_id)
+            if w is None or not _whole(w, layout.places[value_id]):
+                return None
+            strides = reshaped_strides(v.shape, target.strides, w.shape, w.dtype.itemsize)
+            if strides is None:
+                return None
+            places[value_id] = Place(target.buffer, target.offset, strides)
+        return places
+
     for t, step in enumerate(layout.steps):
         equation = step.equations[0]
         if len(step.equations) > 1 or equation.primitive.name != "concat":
             continue
         out = equation.outputs[0]
-        joined = layout.places[id(out)].buffer
+        whole = layout.places[id(out)]
+        joined = whole.buffer
         axis = equation.params["axis"]
-        if any(n != 1 for n in out.shape[:axis]) or joined.kind == "input" or joined.parent is not None:
+        if joined.kind == "input" or joined.parent is not None or not _whole(out, whole):
             continue
-        seen: set[int] = set()
-        pieces = []
+        even = all(n == 1 for n in out.shape[:axis])  # the pieces lie one behind the other
+        start = 0
+        pieces: list[tuple[Buffer, int, dict[int, Place] | None]] = []
         for v in equation.inputs:
             place = layout.places[id(v)]
             buffer = place.buffer
-            fits = buffer.kind == "arena" and buffer.parent is None and _whole(v, place) and id(buffer) not in seen
+            offset = start * whole.strides[axis]
+            start += v.shape[axis]
+            if buffer.kind != "arena" or buffer.parent is not None or not _whole(v, place):
+                continue
             # An output of the second half must not change before, so no earlier part may compute a piece there.
-            fits &= joined.kind != "output" or (layout.steps[buffer.first].part == 2) == (step.part == 2)
-            seen.add(id(buffer))
-            pieces.append((v, buffer, fits))
-        if not all(fits for _, _, fits in pieces):
-            continue
-        offset = 0
-        for v, buffer, _ in pieces:
-            buffer.parent, buffer.parent_offset = joined, offset
-            offset += v.nbytes
+            if joined.kind == "output" and (layout.steps[buffer.first].part == 2) != (step.part == 2):
+                continue
+            if any(b is buffer for b, _, _ in pieces):
+                continue
+            if even:
+                pieces.append((buffer, offset, None))
+                continue
+            # With gaps between its rows: where it has no consequence for any bit.
+            made = None if buffer.value is None else steps.get(id(buffer.value))
+            if made is None or made.blocked or made.equations[0].primitive.name not in EXACT:
+                continue
+            if any(value_id in rigid for value_id in owners[id(buffer)]):
+                continue
+            places = relocated(buffer, v, Place(joined, offset, whole.strides))
+            if places is not None:
+                pieces.append((buffer, offset, places))
+        chosen = _affordable(pieces, joined, t, alive)
+        for buffer, offset, places in chosen:
+            if places is None:
+                buffer.parent, buffer.parent_offset = joined, offset
+            else:
+                layout.places.update(places)
+                owners[id(joined)] += owners.pop(id(buffer))
+                moved.add(id(buffer))
+            _count(alive, buffer, -1)
+        _count(alive, joined, -1)
+        for buffer, _, _ in chosen:
             joined.first = min(joined.first, buffer.first)
             joined.last = max(joined.last, buffer.last)
-        gone.add(t)
+        _count(alive, joined, 1)
+        if len(chosen) == len(equation.inputs):
+            gone.add(t)
+    _forget(layout, moved)
     if gone:
         _drop_steps(layout, gone)
+
+
+_Piece = tuple[Buffer, int, dict[int, Place] | None]
+
+
+def _affordable(pieces: Sequence[_Piece], joined: Buffer, t: int, alive: np.ndarray[Any, Any]) -> list[_Piece]:
+    """Return the pieces of a join, from some step on, that are computed in it without raising the peak.
+
+    The result of a join is alive as soon as one piece is computed in it. Where the pieces come early, and much else is
+    alive then, they better have memory of their own, though they are copied later.
+    """
+    if not pieces:
+        return []
+    if joined.kind != "arena":
+        return list(pieces)
+    pieces = sorted(pieces, key=lambda piece: piece[0].first)
+    begin, end = pieces[0][0].first, max(joined.last, *(buffer.last for buffer, _, _ in pieces))
+    now = alive[begin : end + 1].copy()
+    _count(now, joined, -1, begin)
+    for buffer, _, _ in pieces:
+        _count(now, buffer, -1, begin)
+    size = _aligned(joined.nbytes)
+    now[t - begin : joined.last + 1 - begin] += size
+    peaks = []
+    for k, (buffer, _, _) in enumerate(pieces):
+        # Piece number k is the first in place.
+        now[buffer.first - begin : t - begin] += size
+        extra = max([joined.last, *(b.last for b, _, _ in pieces[k:])])
+        now[joined.last + 1 - begin : extra + 1 - begin] += size
+        peaks.append(int(now.max()))
+        now[buffer.first - begin : t - begin] -= size
+        now[joined.last + 1 - begin : extra + 1 - begin] -= size
+        _count(now, buffer, 1, begin)
+    peaks.append(int(now.max()))
+    elsewhere = max(int(part.max()) if part.size else 0 for part in (alive[:begin], alive[end + 1 :]))
+    most = max(elsewhere, min(peaks) + _SLACK_BYTES)
+    return list(pieces[next(k for k, peak in enumerate(peaks) if peak <= most) :])
 
 
 def _drop_steps(layout: Layout, gone: set[int]) -> None:
@@ -499,7 +585,7 @@ def _compute_in_place(layout: Layout) -> None:
             place = layout.places.get(id(out))
             if place is None or equation.primitive.kind != "map" or place.buffer.kind != "arena":
                 continue
-            if place.buffer.parent is not None or place.buffer.first != t:
+            if place.buffer.parent is not None or place.buffer.first != t or not _whole(out, place):
                 continue
             operands = equation.inputs[2:] if equation.primitive.name == "where" else equation.inputs
             for v in operands:
@@ -536,18 +622,16 @@ def _compute_in_place(layout: Layout) -> None:
 
 
 def _assign_offsets(layout: Layout, share: bool) -> None:
-    """Give arena buffers offsets: best fit over time, so buffers alive at once never overlap."""
+    """Give arena buffers offsets, so that buffers alive at once never overlap."""
     arena = [b for b in layout.buffers if b.kind == "arena" and b.parent is None]
-    layout.live_bytes = _most_alive(arena, len(layout.steps))
+    layout.live_bytes = int(_alive(arena, len(layout.steps)).max())
     if not share:
         end = 0
         for b in arena:
             b.offset, end = end, end + _aligned(b.nbytes)
         layout.arena_bytes = end
     else:
-        _best_fit(arena)
-        if len(arena) <= _FEW:
-            _repack(arena, layout.live_bytes)
+        _pack(arena, layout.live_bytes)
         layout.arena_bytes = _extent(arena)
     for b in layout.buffers:
         if b.parent is not None:
@@ -562,16 +646,18 @@ def _aligned(nbytes: int) -> int:
     return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
-def _most_alive(buffers: Sequence[Buffer], steps: int) -> int:
-    change = [0] * (steps + 3)
+def _count(alive: np.ndarray[Any, Any], buffer: Buffer, sign: int, begin: int = 0) -> None:
+    """Add or take away a buffer's bytes where it is alive; `alive` begins with step `begin`."""
+    alive[max(buffer.first - begin, 0) : buffer.last + 1 - begin] += sign * _aligned(buffer.nbytes)
+
+
+def _alive(buffers: Sequence[Buffer], steps: int) -> np.ndarray[Any, Any]:
+    """Return how many bytes are alive in each step, and at the end."""
+    change = np.zeros(steps + 2, np.int64)
     for b in buffers:
-        change[b.first] += _aligned(b.nbytes)
+        change[max(b.first, 0)] += _aligned(b.nbytes)
         change[b.last + 1] -= _aligned(b.nbytes)
-    most = now = 0
-    for delta in change:
-        now += delta
-        most = max(most, now)
-    return most
+    return np.cumsum(change)
 
 
 def _best_fit(buffers: Sequence[Buffer]) -> None:
@@ -622,57 +708,87 @@ def _best_fit(buffers: Sequence[Buffer]) -> None:
             b.offset, end = end, end + need
 
 
-#: Up to this many buffers other packings are tried: they cost the square of the number.
-_FEW = 600
+#: Up to so many buffers are placed one by one, too, and the largest so many in several orders: both cost the square of
+#: the number.
+_MANY, _FEW = 8192, 128
+#: What is above the bound by less than this share is not worth another packing.
+_SLACK = 1 / 128
+#: Packings tried from each order.
+_ROUNDS = 6
 
 #: Orders in which buffers are placed one by one. None is best for every graph (Pisarchyk and Lee, 2020, compare such
-#: orders), so each is tried until one needs no more than is alive at once.
+#: orders). The first serves training: what lives longest into the gradients was made first.
 _ORDERS: tuple[Callable[[Buffer], Any], ...] = (
+    lambda b: (-b.last, -b.nbytes),
     lambda b: (-b.nbytes, b.first),
     lambda b: (-b.nbytes * (b.last - b.first + 1), b.first),
     lambda b: (b.first - b.last, -b.nbytes),
     lambda b: (b.first, -b.nbytes),
-    lambda b: (-b.last, -b.nbytes),
 )
 
 
-def _repack(buffers: Sequence[Buffer], least: int) -> None:
-    """Try other packings and keep the smallest."""
-    best, kept = _extent(buffers), [b.offset for b in buffers]
-    for order in _ORDERS:
-        for tightest in (False, True):
-            if best <= least:
-                break
-            _place(sorted(buffers, key=order), tightest)
-            size = _extent(buffers)
-            if size < best:
-                best, kept = size, [b.offset for b in buffers]
+def _pack(buffers: Sequence[Buffer], least: int) -> None:
+    """Give buffers offsets, by the best of several packings, or the first that needs hardly more than the bound."""
+    enough = least + max(_SLACK_BYTES, int(least * _SLACK))
+    best, kept = -1, list[int]()
+    for _ in _packings(buffers, enough):
+        size = _extent(buffers)
+        if best < 0 or size < best:
+            best, kept = size, [b.offset for b in buffers]
+        if best <= enough:
+            break
     for b, offset in zip(buffers, kept, strict=True):
         b.offset = offset
+
+
+def _packings(buffers: Sequence[Buffer], enough: int) -> Iterator[None]:
+    """Try one packing after the other."""
+    _best_fit(buffers)
+    yield
+    if len(buffers) > _MANY:
+        return
+    _place(sorted(buffers, key=_ORDERS[0]))
+    yield
+    by_size = sorted(buffers, key=lambda b: -b.nbytes)
+    large, rest = by_size[:_FEW], by_size[_FEW:]
+    best, kept = -1, list[int]()
+    for order in _ORDERS:
+        sequence = sorted(large, key=order)
+        for _ in range(_ROUNDS):
+            if 0 <= best <= enough:
+                break
+            _place(sequence)
+            size = _extent(large)
+            if best < 0 or size < best:
+                best, kept = size, [b.offset for b in large]
+            # What ends up highest is placed first the next time.
+            k = max(range(len(sequence)), key=lambda k: sequence[k].offset + sequence[k].nbytes)
+            sequence.insert(0, sequence.pop(k))
+    for b, offset in zip(large, kept, strict=True):
+        b.offset = offset
+    _place(rest, large)
+    yield
 
 
 def _extent(buffers: Sequence[Buffer]) -> int:
     return max((b.offset + _aligned(b.nbytes) for b in buffers), default=0)
 
 
-def _place(buffers: Sequence[Buffer], tightest: bool) -> None:
-    """Place buffers one by one where nothing else lies during their life: in the lowest gap, or in the tightest."""
-    placed: list[Buffer] = []
-    for b in buffers:
+def _place(buffers: Sequence[Buffer], among: Sequence[Buffer] = ()) -> None:
+    """Place buffers one by one in the lowest gap that others, and those placed, leave during their life."""
+    placed = np.empty((4, len(among) + len(buffers)), np.int64)  # offset, end, first and last, by offset
+    for k, b in enumerate(sorted(among, key=lambda b: b.offset)):
+        placed[:, k] = b.offset, b.offset + _aligned(b.nbytes), b.first, b.last
+    for count, b in enumerate(buffers, len(among)):
         need = _aligned(b.nbytes)
-        rivals = sorted(
-            (p.offset, p.offset + _aligned(p.nbytes)) for p in placed if p.first <= b.last and b.first <= p.last
-        )
-        found, slack, start = -1, 0, 0
-        for low, high in rivals:
-            gap = low - start
-            if gap >= need and (found < 0 or gap < slack):
-                found, slack = start, gap
-                if not tightest:
-                    break
-            start = max(start, high)
-        b.offset = found if found >= 0 else start
-        placed.append(b)
+        offsets, ends, firsts, lasts = placed[:, :count]
+        rivals = (firsts <= b.last) & (lasts >= b.first)
+        starts = np.maximum.accumulate(np.concatenate([[0], ends[rivals]]))
+        fits = offsets[rivals] - starts[:-1] >= need
+        b.offset = int(starts[fits.argmax() if fits.any() else -1])
+        k = int(np.searchsorted(offsets, b.offset))
+        placed[:, k + 1 : count + 1] = placed[:, k:count].copy()
+        placed[:, k] = b.offset, b.offset + need, b.first, b.last
 
 
 def array_at(place: Place, value: Value, base: Any) -> np.ndarray[Any, Any]:

@@ -19,7 +19,7 @@ from symgraph.program import rules
 from symgraph.program.recorder import Recorder
 from symgraph.program.values import Equation, Program, Value
 
-__all__ = ["PIPELINE", "Pass", "PassRecord", "optimize"]
+__all__ = ["EXACT", "PIPELINE", "Pass", "PassRecord", "layout_matters", "optimize"]
 
 Evaluate = Callable[..., Any]
 
@@ -133,7 +133,7 @@ def _rebuilt(program: Program, rewrite: Callable[[Equation, tuple[Value, ...]], 
 _MOVERS = frozenset(("concat", "embed", "pad"))
 
 
-def _layout_matters(program: Program) -> set[int]:
+def layout_matters(program: Program) -> set[int]:
     """Return the ids of the values whose layout in memory can show in results.
 
     In which order a sum or a matrix product adds, and hence how it rounds, depends on the strides of what it reads; a
@@ -167,7 +167,7 @@ def dead(program: Program, evaluate: Evaluate) -> Program:
 
 
 #: Element-wise primitives whose result for one number is the same alone and in an array: IEEE 754 says which bits.
-_EXACT = frozenset(
+EXACT = frozenset(
     "negative abs sign square sqrt reciprocal add subtract multiply divide maximum minimum equal not_equal less "
     "less_equal greater greater_equal astype where".split()
 )
@@ -185,7 +185,7 @@ def fold(program: Program, evaluate: Evaluate) -> Program:
     """Compute what depends on constants alone; one number for all elements where all operands are such numbers."""
     recorder = Recorder()
     emitted = recorder.program.equations
-    matters = _layout_matters(program)
+    matters = layout_matters(program)
     sources: dict[int, Value] = {}
 
     def rewrite(equation: Equation, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
@@ -196,7 +196,7 @@ def fold(program: Program, evaluate: Evaluate) -> Program:
         numbers = [sources[id(v)] for v in inputs]
         uniform = all(v.kind == "constant" and v.size == 1 for v in numbers)
         view = equation.primitive.kind == "view" and out.size > 1  # a view of a constant costs nothing
-        if uniform and inputs and out.size > 1 and equation.primitive.name in _EXACT:
+        if uniform and inputs and out.size > 1 and equation.primitive.name in EXACT:
             with np.errstate(all="ignore"):
                 data = np.asarray(evaluate(equation.primitive, [v.data.reshape(()) for v in numbers], params))
             if id(out) not in matters:
@@ -262,7 +262,7 @@ def _simplifier(exact: bool) -> Callable[[Program, Evaluate], Program]:
                 by_root.setdefault(equation.primitive.name, []).append((rule, equation, variables))
         recorder = Recorder()
         emitted = recorder.program.equations
-        matters = _layout_matters(program)
+        matters = layout_matters(program)
 
         def rewrite(equation: Equation, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
             new = equation

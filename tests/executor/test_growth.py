@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import symgraph as mx
 from tests.counting import assert_linear
+from tests.networks import lstm
 
 
 def test_binding_many_outputs() -> None:
@@ -32,3 +33,7 @@ def test_a_training_step_of_many_parameters() -> None:
         mx.sym.training_step(loss, "adam_update", lr=0.1)
 
     assert_linear(work, 20)
+
+
+def test_a_training_step_of_many_layers_that_share_parameters() -> None:
+    assert_linear(lambda size: lstm(batch=1, steps=size, width=2, words=2).step(), 4)

@@ -15,7 +15,7 @@ from symgraph.backends.numpy import blocks, threads
 from symgraph.backends.numpy import plan as engine
 from symgraph.backends.numpy.kernels import VIEWS
 from symgraph.backends.numpy.plan import Plan
-from symgraph.program import Program, Recorded, Recorder, Spec, Value, memory
+from symgraph.program import Equation, Program, Recorded, Recorder, Spec, Value, memory
 from symgraph.program import schedule as scheduling
 from symgraph.program.memory import (
     ALIGNMENT,
@@ -118,6 +118,9 @@ class Machine:
         if step.workspace is not None:
             b = step.workspace
             self.arena[b.offset : b.offset + b.nbytes] = -1
+        if equation.primitive.name == "concat":
+            self.join(equation)
+            return
         # The kernel may write the result in any order before it has read its operands, except over an operand that it
         # reads element by element in the same place, and that no other operand overlaps.
         memory, where = self.bytes_of(out)
@@ -129,6 +132,22 @@ class Machine:
             if not any(v is w or self.same_place(v, w, out.shape) for w in here):
                 self.read(v, f"{equation} has read it")
         self.write(out)
+
+    def join(self, equation: Equation) -> None:
+        """Copy the pieces that do not lie where they belong, in any order."""
+        (out,), axis = equation.outputs, equation.params["axis"]
+        memory, where = self.bytes_of(out)
+        start = 0
+        for v in equation.inputs:
+            part = where[(*[slice(None)] * axis, slice(start, start + v.shape[axis]))]
+            start += v.shape[axis]
+            source, there = self.bytes_of(v)
+            if not (memory is source and np.array_equal(part, there)):
+                memory[part] = -2
+        for v in equation.inputs:
+            self.read(v, f"{equation} has read it")
+        self.tags(out)
+        self.put(out)
 
     def same_place(self, v: Value, w: Value, shape: tuple[int, ...]) -> bool:
         """Return whether two values, broadcast to a shape, lie in the same bytes element by element."""
@@ -501,18 +520,69 @@ def test_pieces_of_a_join_within_a_join_are_in_place_too() -> None:
     assert names(layout) == ["exp", "sin", "cos", "sum"]
 
 
+def copied(recorder: Recorder, layout: Layout) -> list[int]:
+    """Return which operands of the only join do not lie where the join wants them."""
+    (join,) = [e for e in recorder.program.equations if e.primitive.name == "concat"]
+    whole, start, found = layout.places[id(join.outputs[0])], 0, []
+    for k, v in enumerate(join.inputs):
+        place = layout.places[id(v)]
+        root, offset = place.buffer, place.offset
+        while root.parent is not None and root is not whole.buffer:
+            root, offset = root.parent, offset + root.parent_offset
+        wanted = whole.offset + start * whole.strides[join.params["axis"]]
+        start += v.shape[join.params["axis"]]
+        long = [m for m, n in enumerate(v.shape) if n > 1]
+        if root is not whole.buffer or offset != wanted or any(place.strides[m] != whole.strides[m] for m in long):
+            found.append(k)
+    assert bool(found) == ("concat" in names(layout))
+    return found
+
+
 @pytest.mark.parametrize(
-    "join",
+    ("join", "left"),
     [
-        lambda xp, x: xp.concat([xp.exp(x), x]),  # an input is where it is
-        lambda xp, x: xp.concat([xp.exp(x)] * 2),  # one value cannot be in two places
-        lambda xp, x: xp.concat([xp.exp(x), xp.reshape(xp.exp(x), x.shape)], 1),  # columns are not contiguous
-        lambda xp, x: xp.concat([xp.permute_dims(xp.exp(x), (1, 0)), xp.sin(x)]),  # it lies transposed
+        (lambda xp, x: xp.concat([xp.exp(x), x, xp.sin(x)]), [1]),  # an input is where it is
+        (lambda xp, x: xp.concat([xp.exp(x), xp.sin(x), xp.exp(x + 0.0)]), []),
+        (lambda xp, x: xp.concat([y := xp.exp(x), y, xp.sin(x)]), [1]),  # one value cannot be in two places
+        (lambda xp, x: xp.concat([xp.permute_dims(xp.exp(x), (1, 0)), xp.sin(x)]), [0]),  # it lies transposed
+        (lambda xp, x: xp.concat([-x, x * 2.0, x + x], 1), []),  # columns: with gaps between the rows
+        (lambda xp, x: xp.concat([-x, xp.exp(x)], 1), [1]),  # NumPy may compute it otherwise with gaps
+        (lambda xp, x: xp.concat([-x, xp.permute_dims(x * 2.0, (1, 0))], 1), [1]),
+        (lambda xp, x: xp.concat([-x, xp.reshape(xp.reshape(x * 2.0, (2, 8)), (4, 4))], 1), [1]),  # rows cut in two
+        (lambda xp, x: xp.concat([-x, xp.matmul(x, x)], 1), [1]),
     ],
 )
-def test_pieces_that_cannot_be_in_place_are_copied(join: Callable[..., Any]) -> None:
+def test_pieces_that_cannot_be_in_place_are_copied(join: Callable[..., Any], left: list[int]) -> None:
     recorder, (x,) = inputs((4, 4))
-    assert "concat" in names(layout_of(recorder, [recorder.sum(join(recorder, x))]))
+    assert copied(recorder, layout_of(recorder, [recorder.sum(join(recorder, x))])) == left
+
+
+def test_a_piece_that_is_summed_has_no_gaps() -> None:
+    # In which order a sum adds depends on the strides of what it reads.
+    recorder, (x,) = inputs((4, 4))
+    pieces = [-x, x * 2.0]
+    joined = recorder.concat(pieces, 1)
+    layout = layout_of(recorder, [recorder.sum(joined), recorder.sum(pieces[0])])
+    assert copied(recorder, layout) == [0]
+
+
+def test_pieces_of_a_join_along_an_inner_axis_may_be_reshaped_and_read_element_wise() -> None:
+    recorder, (x, y) = inputs((3, 5), (3, 5))
+    pieces = [recorder.reshape(v, (3, 1, 5)) for v in (x * y, x + y)]
+    joined = recorder.concat(pieces, 1)
+    layout = layout_of(recorder, [recorder.sum(joined), recorder.exp(recorder.reshape(pieces[1], (3, 5)))])
+    assert copied(recorder, layout) == []
+
+
+def test_a_join_does_not_keep_its_memory_busy_at_the_peak() -> None:
+    recorder, (x,) = inputs((4096,))
+    early, peak = recorder.exp(x), recorder.broadcast_to(x, (4, 4096)) * 2.0
+    peak = recorder.reshape(recorder.sum(recorder.matmul(peak, recorder.permute_dims(peak, (1, 0)))), (1,))
+    late = [recorder.sin(x) * peak, recorder.cos(x) * peak]
+    joined = recorder.concat([early, *late])
+    layout = layout_of(recorder, [recorder.sum(joined)])
+    assert copied(recorder, layout) == [0]
+    assert layout.live_bytes == (4 + 1) * 4 * 4096 + 64  # the operand and the product of matmul, and the early piece
 
 
 def test_rearrangements_are_no_steps() -> None:

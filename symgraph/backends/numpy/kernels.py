@@ -235,13 +235,21 @@ def _pad(operands: Sequence[Array], out: Array, workspace: Any, widths: Any, val
     return [(out.fill, out.dtype.type(value)), (copyto, out[inside], x)]
 
 
+def _same(x: Array, y: Array) -> bool:
+    """Return whether two arrays are the same elements of memory."""
+    where = x.__array_interface__["data"][0] == y.__array_interface__["data"][0]
+    return where and x.dtype == y.dtype and x.shape == y.shape and x.strides == y.strides
+
+
 @kernel("concat")
 def _concat(operands: Sequence[Array], out: Array, workspace: Any, axis: int) -> list[Call]:
     calls, start = [], 0
     for x in operands:
         stop = start + x.shape[axis]
-        calls.append((copyto, out[(*[slice(None)] * axis, slice(start, stop))], x))
+        part = out[(*[slice(None)] * axis, slice(start, stop))]
         start = stop
+        if not _same(part, x):  # it has been computed there
+            calls.append((copyto, part, x))
     return calls
 
 

@@ -1,0 +1,24 @@
+"""The memory of whole training steps: what is planned against what is alive at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from symgraph.program import memory
+from symgraph.program.memory import Layout
+from tests.networks import NETWORKS
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_peak_of_a_training_step_is_near_its_bound(name: str) -> None:
+    layout: Layout = NETWORKS[name]().step().bound(True).plan.layout
+    assert layout.live_bytes <= layout.arena_bytes <= 1.05 * layout.live_bytes
+    assert layout.arena_bytes < layout.unplanned_bytes / 4
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_join_in_place_never_raises_the_peak(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = NETWORKS[name]()
+    joined = network.step().bound(True).plan.layout
+    monkeypatch.setattr(memory, "_join_in_place", lambda layout, program: None)
+    assert joined.live_bytes <= network.step().bound(True).plan.layout.live_bytes + 2 * memory._SLACK_BYTES
