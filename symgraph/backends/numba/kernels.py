@@ -12,6 +12,7 @@ What does not belong here: what the steps are (the kernels in `symgraph.backends
 from __future__ import annotations
 
 import functools
+import operator
 import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -227,14 +228,19 @@ def _lines(step: Step, constants: dict[tuple[str, bytes], Array]) -> Iterator[_L
             x = constants.setdefault((dtype.str, number.tobytes()), number)
         operands.append(x)
     for x in (*operands, out):
-        if x.dtype.name not in _TYPES or not x.dtype.isnative:
+        if _name(x.dtype) not in _TYPES or not x.dtype.isnative:
             raise Unsupported(f"{x.dtype} is left to NumPy")
         if not x.flags.aligned:
             raise Unsupported("an array is not aligned")
     if any(x.dtype.kind == "f" and dtype.kind in "iu" for x in operands):
         raise Unsupported(f"astype from {operands[0].dtype} to {dtype} is left to NumPy")
     if out.size:
-        yield _Line(name, tuple(np.broadcast_to(x, out.shape) for x in operands), dtype, out)
+        spread = (x if x.shape == out.shape else np.broadcast_to(x, out.shape) for x in operands)
+        yield _Line(name, tuple(spread), dtype, out)
+
+
+#: The name of a dtype, which NumPy puts together anew each time.
+_name = functools.cache(operator.attrgetter("name"))
 
 
 def _overlap(x: Array, y: Array) -> bool:
@@ -294,17 +300,18 @@ class _Group:
         place = self._place(line.out)
         if any(self._place(x) != place and _overlap(x, line.out) for x in line.operands):
             raise Unsupported("a result overlaps an operand")
-        used = line.dtype.name
+        used = _name(line.dtype)
         sources = [self._slot(x) for x in line.operands]
         operands = tuple(
-            Operand(-1 - self._writer[k] if k in self._writer else k, x.dtype.name, used)
+            Operand(-1 - self._writer[k] if k in self._writer else k, _name(x.dtype), used)
             for k, x in zip(sources, line.operands, strict=True)
         )
         target = self._slot(line.out)
-        if line.out.dtype.name != ("bool" if line.name in TRUTHS else used):
+        result = _name(line.out.dtype)
+        if result != ("bool" if line.name in TRUTHS else used):
             raise Unsupported(f"{line.name} of {used} into {line.out.dtype} is left to NumPy")
         self._writer[target] = len(self._equations)
-        self._equations.append(Equation(line.name, operands, line.out.dtype.name, target))
+        self._equations.append(Equation(line.name, operands, result, target))
 
     def _slot(self, x: Array) -> int:
         place = self._place(x)
@@ -343,13 +350,14 @@ class _Group:
     def _memory(self, k: int, before: Sequence[Memory], strides: Sequence[Sequence[int]]) -> Memory:
         """Return how array `k` lies in memory, given those before it and the strides of all."""
         x, (*outer, inner) = self.arrays[k], strides[k]
+        dtype = _name(x.dtype)
         step, rest = divmod(inner, x.itemsize)
         last = "0" if not inner else "s" if rest else "c" if step == 1 else str(step) if step in _STEPS else "s"
         axes = "".join("0" if s == 0 else "s" for s in outer) + last
         if last in map(str, _STEPS):
             for j, other in enumerate(before):
                 offset, rest = divmod(_address(x) - _address(self.arrays[j]), x.itemsize)
-                alike = strides[j] == strides[k] and other.dtype == x.dtype.name and other.base == -1
+                alike = strides[j] == strides[k] and other.dtype == dtype and other.base == -1
                 if alike and not rest and abs(offset) < step:
-                    return Memory(x.dtype.name, axes, j, offset)
-        return Memory(x.dtype.name, axes)
+                    return Memory(dtype, axes, j, offset)
+        return Memory(dtype, axes)

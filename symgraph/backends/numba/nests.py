@@ -111,7 +111,7 @@ def _see(code: _Code, old: str, new: str, x: str) -> str:
     if _TYPES[old] == _TYPES[new]:
         if (old == "bool") == (new == "bool"):
             return x
-        return code.let(f"zext i1 {x} to i8" if old == "bool" else f"trunc i8 {x} to i1")
+        return code.let(f"zext i1 {x} to i8" if old == "bool" else f"icmp ne i8 {x}, 0")
     return code.let(f"bitcast {_register(old)} {x} to {_register(new)}")
 
 
@@ -140,7 +140,7 @@ def _nest(name: str, nest: Nest) -> tuple[set[str], list[str]]:
     def load(k: int, address: str, mark: str = "") -> None:
         dtype = arrays[k].dtype
         x = code.let(f"load {_TYPES[dtype]}, ptr {address}, align {np.dtype(dtype).itemsize}{mark}")
-        loaded[k] = code.let(f"trunc i8 {x} to i1") if dtype == "bool" else x
+        loaded[k] = code.let(f"icmp ne i8 {x}, 0") if dtype == "bool" else x
 
     # What is the same for all elements, or along the inner axis, is read before the loop.
     for k in sorted(read - written):
