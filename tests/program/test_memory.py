@@ -275,6 +275,7 @@ def small_blocks() -> Iterator[None]:
         patch.setattr(scheduling, "BLOCKED_BYTES", 1)
         patch.setattr(scheduling, "_SMALL", 3)
         patch.setattr(blocks, "BLOCK_BYTES", 64)
+        patch.setattr(blocks, "FEW_BLOCKS", 1)
         patch.setattr(threads, "_count", 2)
         yield
 

@@ -10,8 +10,11 @@ What does not belong here: which equations form a group (`schedule`), and where 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import call as invoke
 from operator import itemgetter
 from typing import Any
 
@@ -28,8 +31,14 @@ __all__ = ["BLOCK_BYTES", "Block", "Blocks", "cut_shape", "merge_axes", "scratch
 Array = np.ndarray[Any, Any]
 Index = tuple[slice, ...]
 
-#: Bytes of one operand in one block: all operands and scratch together fit a second-level cache.
-BLOCK_BYTES = 1 << 17
+#: Bytes of one operand in one block. Measured: smaller ones lose more to starting calls, and to threads that wait for
+#: each other's interpreter lock, than they gain by fitting a nearer cache.
+BLOCK_BYTES = 1 << 18
+#: So many blocks or fewer are one: neither blocks nor threads pay.
+FEW_BLOCKS = 4
+
+#: Calls that a worker prepares at most; they take memory, a few hundred bytes each.
+PREPARED_CALLS = 2000
 
 #: For each reduction, what combines the results of two blocks. (Only sums go over several blocks.)
 _COMBINE: dict[str, np.ufunc] = {"sum": np.add, "max": np.maximum, "min": np.minimum}
@@ -69,14 +78,21 @@ def _parts(step: Step) -> Cut:
 
 def _elements(step: Step) -> int:
     """Return the most elements of one block."""
-    shape = extent(step.equations[0])
-    return max(BLOCK_BYTES // _itemsize(step), math.prod(shape[k] for k in _parts(step).after))
+    shape, few = extent(step.equations[0]), BLOCK_BYTES // _itemsize(step)
+    if _is_one(step):
+        return math.prod(shape)
+    return max(few, math.prod(shape[k] for k in _parts(step).after))
+
+
+def _is_one(step: Step) -> bool:
+    """Return whether the group is one block."""
+    return math.prod(extent(step.equations[0])) * _itemsize(step) <= FEW_BLOCKS * BLOCK_BYTES
 
 
 def _sums_up(step: Step) -> bool:
     """Return whether results of several blocks are added, so that a block's own needs a place."""
     shape = extent(step.equations[0])
-    return math.prod(shape[k] for k in _parts(step).before) > 1
+    return not _is_one(step) and math.prod(shape[k] for k in _parts(step).before) > 1
 
 
 def _slot_bytes(step: Step) -> int:
@@ -85,7 +101,8 @@ def _slot_bytes(step: Step) -> int:
 
 def scratch_bytes(step: Step) -> int:
     """Return the bytes of scratch that a group needs, for all workers."""
-    return threads.worker_count() * (step.slots + _sums_up(step)) * _slot_bytes(step)
+    workers = 1 if _is_one(step) else threads.worker_count()
+    return workers * (step.slots + _sums_up(step)) * _slot_bytes(step)
 
 
 class Blocks:
@@ -106,13 +123,14 @@ class Blocks:
         The group's shape; axes that all arrays run through evenly are merged.
     arrays
         Of each value that is not local, by ``id``, its array in that shape. The result of a reduction has length 1
-        along the axes after the kept ones.
+        along the axes that are not kept.
     lanes
         The blocks of each worker.
     """
 
     def __init__(self, step: Step, array: Callable[[Value], Array], scratch: Array | None) -> None:
         self.step, self._scratch = step, scratch
+        self._slot_bytes, self._slots = _slot_bytes(step), step.slots + _sums_up(step)
         shape, parts = extent(step.equations[0]), _parts(step)
         self._reduced = {id(e.outputs[0]) for e in step.equations if e.primitive.name in REDUCTIONS}
         spread: dict[int, Array] = {}
@@ -124,13 +142,9 @@ class Blocks:
         kinds = ["before" if k in parts.before else "after" if k in parts.after else "kept" for k in range(len(shape))]
         self.shape, kinds, views = merge_axes(shape, list(spread.values()), kinds)
         self.arrays = dict(zip(spread, views, strict=True))
-        after = kinds.count("after")
-        #: The part of an index that applies to the results of reductions.
-        self._short = len(kinds) - after
-        one: tuple[Any, ...] = (..., *[slice(0, 1)] * after)
-        for i in self.arrays.keys() & self._reduced:
-            self.arrays[i] = self.arrays[i][one]
         self._axes = tuple(k for k, kind in enumerate(kinds) if kind != "kept")
+        for i in self.arrays.keys() & self._reduced:
+            self.arrays[i] = self.arrays[i][self._kept(tuple(slice(0, n) for n in self.shape))]
         self.lanes = self._cut(kinds)
         #: Arrays in scratch by key: the ``id`` of a local value, or ``-id`` for one block's part of a reduction.
         #: For each the slot, the dtype, and whether it is the result of a reduction.
@@ -143,6 +157,8 @@ class Blocks:
                 self.local[-id(v)] = step.slots, v.dtype, True
 
     def _cut(self, kinds: Sequence[str]) -> list[list[Block]]:
+        if _is_one(self.step):
+            return [[Block(tuple(slice(0, n) for n in self.shape), self.shape, True)]]
         lengths = {kind: [n for n, k in zip(self.shape, kinds, strict=True) if k == kind] for kind in set(kinds)}
         before, kept, after = (lengths.get(kind, []) for kind in ("before", "kept", "after"))
         elements = max(1, _elements(self.step) // math.prod(after))
@@ -170,16 +186,19 @@ class Blocks:
 
     def part(self, value_id: int, x: Array, block: Block) -> Array:
         """Return a block of an array of the group."""
-        part: Array = x[block.index[: self._short] if value_id in self._reduced else block.index]
+        part: Array = x[self._kept(block.index) if value_id in self._reduced else block.index]
         return part
+
+    def _kept(self, index: Index) -> Index:
+        """Return an index for results of reductions, which have length 1 along other axes than the kept ones."""
+        return tuple(slice(0, 1) if k in self._axes else s for k, s in enumerate(index))
 
     def scratch(self, worker: int, slot: int, dtype: np.dtype[Any], reduced: bool, shape: tuple[int, ...]) -> Array:
         """Return the array in a worker's slot for a block of that shape."""
         assert self._scratch is not None
         if reduced:
             shape = tuple(1 if k in self._axes else n for k, n in enumerate(shape))
-        size = _slot_bytes(self.step)
-        start = (worker * (self.step.slots + _sums_up(self.step)) + slot) * size
+        start = (worker * self._slots + slot) * self._slot_bytes
         return self._scratch[start : start + math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
 
     def calls(self, equation: Equation, arrays: Mapping[int, Array], first: bool) -> list[Call]:
@@ -197,7 +216,7 @@ class Blocks:
 
 
 class _Lane:
-    """A worker's share of a fused group. Views are made when they are needed, so they take no memory before."""
+    """A worker's share of a fused group: calls prepared for each block, or if they are many, made when needed."""
 
     def __init__(self, blocks: Blocks, worker: int, lane: Sequence[Block]) -> None:
         self._blocks, self._worker, self._lane = blocks, worker, lane
@@ -219,21 +238,32 @@ class _Lane:
                         numbers.append(place[id(x)])
                     made.append((function, itemgetter(*numbers) if len(numbers) > 1 else _Single(numbers[0])))
             self._calls[first] = made
+        self._prepared: list[Callable[[], object]] | None = None
+        if sum(len(self._calls[block.first]) for block in lane) <= PREPARED_CALLS:
+            self._prepared = [partial(function, *arguments) for function, arguments in self._each()]
 
-    def __call__(self) -> None:
+    def _each(self) -> Iterator[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        """Yield all calls, block by block."""
         blocks, slots = self._blocks, self._slots
         arrays, local = list(blocks.arrays.items()), list(blocks.local.values())
         shape: tuple[int, ...] | None = None
+        for block in self._lane:
+            for k, (i, x) in enumerate(arrays):
+                slots[k] = blocks.part(i, x, block)
+            if block.shape != shape:
+                shape = block.shape
+                for k, what in enumerate(local, len(arrays)):
+                    slots[k] = blocks.scratch(self._worker, *what, shape)
+            for function, get in self._calls[block.first]:
+                yield function, get(slots)
+
+    def __call__(self) -> None:
         with np.errstate(all="ignore"):
-            for block in self._lane:
-                for k, (i, x) in enumerate(arrays):
-                    slots[k] = blocks.part(i, x, block)
-                if block.shape != shape:
-                    shape = block.shape
-                    for k, what in enumerate(local, len(arrays)):
-                        slots[k] = blocks.scratch(self._worker, *what, shape)
-                for function, get in self._calls[block.first]:
-                    function(*get(slots))
+            if self._prepared is not None:
+                deque(map(invoke, self._prepared), 0)
+            else:
+                for function, arguments in self._each():
+                    function(*arguments)
 
 
 class _Single:

@@ -35,6 +35,7 @@ def engine(workers: int = 1, task_elements: int = 1 << 15) -> Iterator[None]:
         patch.setattr(scheduling, "BLOCKED_BYTES", 1)
         patch.setattr(scheduling, "_SMALL", 0)
         patch.setattr(blocks, "BLOCK_BYTES", 64)
+        patch.setattr(blocks, "FEW_BLOCKS", 1)
         patch.setattr(group_module, "_TASK_ELEMENTS", task_elements)
         yield
 

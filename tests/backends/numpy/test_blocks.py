@@ -73,6 +73,7 @@ def check(form: Any, shape: tuple[int, ...], axes: list[int], dtype: str, worker
         for name, number in (("BLOCKED_BYTES", 1), ("_SMALL", 0), ("SPREAD_BYTES", 1)):
             patch.setattr(scheduling, name, number)
         patch.setattr(blocks, "BLOCK_BYTES", 256)
+        patch.setattr(blocks, "FEW_BLOCKS", 1)
         plain = Plan(xp.program, [x], options=Options.none())
         fused = Plan(xp.program, [x], options=Options(jit=jit))
         found = [e.primitive.name for s in fused.layout.steps if s.blocked for e in s.equations]

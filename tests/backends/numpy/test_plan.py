@@ -38,6 +38,7 @@ def engine(workers: int = 1, block_bytes: int | None = None) -> Iterator[None]:
             patch.setattr(scheduling, "BLOCKED_BYTES", 1)
             patch.setattr(scheduling, "_SMALL", 4)
             patch.setattr(blocks, "BLOCK_BYTES", block_bytes)
+            patch.setattr(blocks, "FEW_BLOCKS", 1)
         yield
 
 
