@@ -61,7 +61,7 @@ class Kernel:
         self._whole = isinstance(call, Planewise)
         self.parts: list[Tiered] = []
         for work in planewise(call):
-            work.run = part = tiered(work.plain, functools.partial(_describe, work), mode)
+            work.run = part = tiered(work.plain, _Described(work).offer, mode)
             self.parts.append(part)
 
     @property
@@ -73,21 +73,48 @@ class Kernel:
         return f"NumPy, its copies: {'; '.join(states)}" if states else "NumPy"
 
 
-def _describe(work: Planewise) -> tuple[Compiled, Bind]:
-    """Return the nests of the steps, and what makes a call of them."""
-    tables = [table for lane, share in enumerate(_shares(work)) for table in _tables(work, lane, share)]
-    if not tables:
-        raise Unsupported("there is nothing to do")
-    nests = tuple(dict.fromkeys(entry.nest for table in tables for entry in table.entries))
-    numbers = {nest: k for k, nest in enumerate(nests)}
+class _Described(Compiled):
+    """The nests of the steps. These are looked at when it is made: in the background that keeps nobody waiting."""
 
-    def bind(function: Function) -> Callable[[], object]:
+    __slots__ = ("_tables", "_work")
+
+    def __init__(self, work: Planewise) -> None:
+        super().__init__(str)
+        self._work = work
+        self._tables: list[_Table] = []
+
+    def offer(self) -> tuple[Compiled, Bind]:
+        """Return what is to be compiled, and what makes a call of it."""
+        return self, self.bind
+
+    def make(self) -> None:
+        """Describe and compile it, if that has not been done."""
+        if self.function is not None or self.failure is not None:
+            return
+        try:
+            shares = enumerate(_shares(self._work))
+            self._tables = [table for lane, share in shares for table in _tables(self._work, lane, share)]
+            if not self._tables:
+                raise Unsupported("there is nothing to do")
+            loop = compiled(self._nests(), module)
+            loop.make()
+            self.function, self.failure = loop.function, loop.failure
+        except Unsupported as reason:
+            self.failure = str(reason)
+        # As when compiling fails: NumPy does the work, explain() says why, and the thread that compiles goes on.
+        except Exception as error:  # noqa: BLE001
+            self.failure = f"describing failed: {error!r}"
+
+    def _nests(self) -> tuple[Nest, ...]:
+        return tuple(dict.fromkeys(entry.nest for table in self._tables for entry in table.entries))
+
+    def bind(self, function: Function) -> Callable[[], object]:
+        """Return a call of the compiled nests."""
+        numbers = {nest: k for k, nest in enumerate(self._nests())}
         lanes: dict[int, list[_Task]] = {}
-        for table in tables:
+        for table in self._tables:
             lanes.setdefault(table.lane, []).append(_Task(function, table, numbers))
         return parallel([tasks[0] if len(tasks) == 1 else _Row(tasks) for tasks in lanes.values()])
-
-    return compiled(nests, module), bind
 
 
 class _Row:

@@ -257,6 +257,21 @@ def test_numpy_runs_until_it_is_compiled(monkeypatch: pytest.MonkeyPatch) -> Non
     assert same_bits(first, y)
 
 
+def test_a_fault_while_describing_is_told() -> None:
+    def make(_: int, x: Array) -> list[Step]:
+        raise RuntimeError("no such plane")
+
+    x = np.ones((2, 3))
+    call = Planewise(lambda: x.fill(5), [x], make)
+    kernel = kernels.Kernel(call, "background")
+    call()
+    compiler.wait()
+    assert kernel.state == "NumPy: describing failed: RuntimeError('no such plane')"
+    x.fill(0)
+    call()
+    assert (x == 5).all()
+
+
 def test_off() -> None:
     call, _, _ = bound()
     assert kernels.Kernel(call, "off").state == "NumPy"
