@@ -14,7 +14,7 @@ from benchmarks.workloads import Work, Workload, value
 
 
 class Layers:
-    """Layers as functions of arrays; `parameters` are by name, images are (batch, channels, height, width)."""
+    """Layers as functions of arrays; `parameters` are by name, images and filters have channels last: twice as fast."""
 
     def __init__(self, parameters: dict[str, Any], training: bool) -> None:
         self.parameters = parameters
@@ -34,21 +34,21 @@ class Layers:
             weight,
             (stride, stride),
             ((pad, pad), (pad, pad)),
-            dimension_numbers=("NCHW", "OIHW", "NCHW"),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=groups,
         )
-        return x + self.parameters[f"{name}_bias"][:, None, None] if bias else x
+        return x + self.parameters[f"{name}_bias"] if bias else x
 
     def norm(self, x: Any, name: str) -> Any:
         gamma, beta, mean, var = (
             self.parameters[f"{name}_{k}"] for k in ("gamma", "beta", "moving_mean", "moving_var")
         )
         if self.training:
-            old, mean, var = (mean, var), jnp.mean(x, (0, 2, 3)), jnp.var(x, (0, 2, 3))
+            old, mean, var = (mean, var), jnp.mean(x, (0, 1, 2)), jnp.var(x, (0, 1, 2))
             self.renewed[f"{name}_moving_mean"] = 0.9 * old[0] + 0.1 * mean
             self.renewed[f"{name}_moving_var"] = 0.9 * old[1] + 0.1 * var
         scale = gamma * lax.rsqrt(var + 1e-5)
-        return x * scale[:, None, None] + (beta - mean * scale)[:, None, None]
+        return x * scale + (beta - mean * scale)
 
     def relu(self, x: Any) -> Any:
         return jax.nn.relu(x)
@@ -60,14 +60,14 @@ class Layers:
         return x + y
 
     def max_pool(self, x: Any, kernel: int, stride: int, pad: int) -> Any:
-        window, strides, pads = (1, 1, kernel, kernel), (1, 1, stride, stride), ((0, 0), (0, 0), (pad, pad), (pad, pad))
+        window, strides, pads = (1, kernel, kernel, 1), (1, stride, stride, 1), ((0, 0), (pad, pad), (pad, pad), (0, 0))
         return lax.reduce_window(x, -jnp.inf, lax.max, window, strides, pads)
 
     def mean_pool(self, x: Any) -> Any:
-        return jnp.mean(x, (2, 3))
+        return jnp.mean(x, (1, 2))
 
     def flatten(self, x: Any) -> Any:
-        return x.reshape(x.shape[0], -1)
+        return x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
 
     def embed(self, x: Any, rows: int, width: int, name: str) -> Any:
         return self.parameters[f"{name}_weight"][x]
@@ -99,8 +99,8 @@ def workload(workload: Workload, mode: str) -> Work:
     """Prepare a workload."""
     if workload.group == "update":
         return _update(workload)
-    parameters = {name: jnp.asarray(a) for name, a in workload.initial()}
-    batch = {n: jnp.asarray(a) for n, a in workload.batch().items()}
+    parameters = {name: jnp.asarray(a.transpose(2, 3, 1, 0) if a.ndim == 4 else a) for name, a in workload.initial()}
+    batch = {n: jnp.asarray(a.transpose(0, 2, 3, 1) if a.ndim == 4 else a) for n, a in workload.batch().items()}
     return (_inference if workload.group == "inference" else _training)(workload, parameters, batch)
 
 
@@ -165,4 +165,7 @@ def _training(workload: Workload, parameters: Any, batch: Any) -> Work:
         weights, states, moving, result = step(weights, states, moving, data, label)
         jax.block_until_ready((weights, states, moving, result))
 
-    return Work(run, lambda: {n: np.asarray(w) for n, w in weights.items()})
+    def state() -> dict[str, np.ndarray]:
+        return {n: np.transpose(w, (3, 2, 0, 1)) if w.ndim == 4 else np.asarray(w) for n, w in weights.items()}
+
+    return Work(run, state)

@@ -54,4 +54,4 @@ def _update(workload: Workload) -> Work:
             update(w, g, n, out=w, **hyper)
         mx.nd.waitall()
 
-    return Work(run, lambda: {name: t[0].asnumpy() for name, t in zip(names, triples)})
+    return Work(run, lambda: {name: t[0].asnumpy() for name, t in zip(names, triples, strict=True)})
