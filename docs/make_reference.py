@@ -114,7 +114,9 @@ def function_name(operator: str) -> str:
 def input_notes(cls: type[Op], given: Input) -> str:
     notes = []
     if given.variadic:
-        notes.append(f"any number, counted by `{given.count}`" if given.count in cls._param_index else "any number")
+        notes.append(
+            f"any number, counted by `{given.counted_by}`" if given.counted_by in cls._param_index else "any number"
+        )
     if given.when is not None:
         notes.append("present only with some parameters")
     if given.mutates:

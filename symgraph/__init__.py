@@ -5,10 +5,15 @@
 What does not belong here: anything but the names that a user sees.
 """
 
-from symgraph import attribute, autograd, context, errors, executor, name, ndarray, random, symbol
+from typing import TYPE_CHECKING, Any
+
+from symgraph import attribute, autograd, context, errors, name, ndarray, random, symbol
 from symgraph.attribute import AttrScope
 from symgraph.context import Context, cpu, cpu_pinned, current_context, gpu, num_gpus
 from symgraph.errors import MXNetError
+
+if TYPE_CHECKING:
+    from symgraph import executor
 
 __all__ = [
     "AttrScope",
@@ -39,3 +44,16 @@ __version__ = "0.1.0.dev0"
 
 #: MXNet's names for some of them.
 nd, sym, rnd, base = ndarray, symbol, random, errors
+
+
+def __getattr__(name: str) -> Any:
+    # What plans and compiles is loaded when a graph is bound, or when it is asked for: not everyone runs graphs.
+    if name == "executor":
+        import symgraph.executor
+
+        return symgraph.executor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import TracebackType
 
+import symgraph.ndarray.gradient as _gradient
 from symgraph.errors import ArgumentError
 from symgraph.ndarray import NDArray
-from symgraph.ndarray import gradient as _gradient
 from symgraph.ndarray.ndarray import mark
 from symgraph.ndarray.tape import MODE
 

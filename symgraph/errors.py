@@ -9,7 +9,6 @@ What does not belong here: any knowledge of graphs, operators or files. The room
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -163,5 +162,7 @@ def suggest(name: str, candidates: Iterable[str]) -> str | None:
     >>> suggest("num_hiden", ["num_hidden", "no_bias"])
     'num_hidden'
     """
+    import difflib
+
     found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
     return found[0] if found else None

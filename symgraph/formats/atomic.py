@@ -14,11 +14,9 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
 
@@ -47,10 +45,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         If the folder does not exist or cannot be written, `path` is write-protected or not a regular file, or the disk
         is full or fails.
     """
-    target = Path(os.path.realpath(path))
+    target = os.path.realpath(os.fsdecode(path))
+    folder = os.path.dirname(target)
     mode = _mode_of(target)
-    _sweep(target.parent)
-    temporary, descriptor = _create(target.parent)
+    _sweep(folder)
+    temporary, descriptor = _create(folder)
     try:
         with open(descriptor, "wb", buffering=_BUFFER) as file:
             yield file
@@ -66,7 +65,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         with suppress(OSError):
             os.unlink(temporary)
         raise
-    _sync_folder(target.parent)
+    _sync_folder(folder)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -75,29 +74,29 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
         file.write(content)
 
 
-def _mode_of(target: Path) -> int | None:
+def _mode_of(target: str) -> int | None:
     """Return the permissions of the file to be replaced, or None if there is none; refuse what must not be replaced."""
     try:
-        found = target.stat()
+        found = os.stat(target)
     except FileNotFoundError:
         return None
     if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
     if not stat.S_ISREG(found.st_mode):  # a rename would replace the device or the pipe itself
-        raise OSError(errno.EINVAL, "not a regular file, so it cannot be replaced", str(target))
+        raise OSError(errno.EINVAL, "not a regular file, so it cannot be replaced", target)
     if not os.access(target, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)
     return stat.S_IMODE(found.st_mode)
 
 
-def _create(folder: Path) -> tuple[Path, int]:
+def _create(folder: str) -> tuple[str, int]:
     """Create a temporary file, locked by this process; return its path and descriptor."""
     while True:
-        temporary = folder / f".symgraph-{secrets.token_hex(8)}.tmp"
+        temporary = os.path.join(folder, f".symgraph-{os.urandom(8).hex()}.tmp")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         descriptor = os.open(temporary, flags, 0o666)  # less the umask, as for any new file
         _lock(descriptor, wait=True)
-        if temporary.exists():  # not swept by another process between its creation and the lock
+        if os.path.exists(temporary):  # not swept by another process between its creation and the lock
             return temporary, descriptor
         os.close(descriptor)
 
@@ -113,7 +112,7 @@ def _lock(descriptor: int, *, wait: bool) -> bool:
     return True
 
 
-def _sweep(folder: Path) -> None:
+def _sweep(folder: str) -> None:
     """Remove the temporary files in `folder` whose writers are dead."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -131,7 +130,7 @@ def _remove_if_dead(temporary: str) -> None:
         os.close(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: str) -> None:
     """Force the new name to the disk, where the system can do that for a folder."""
     if fcntl is None:
         return

@@ -14,10 +14,8 @@ What does not belong here: any particular operator.
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -38,6 +36,7 @@ from symgraph.graph.trace import trace
 from symgraph.graph.view import View
 from symgraph.op import Op, PartialShape
 from symgraph.op.partial import is_known
+from symgraph.op.schema import asked
 from symgraph.op.types import Shape, type_of
 from symgraph.program import Spec
 
@@ -170,18 +169,8 @@ def declared_dtype(node: Node) -> Dtype | None:
 # -- the rules of operators -------------------------------------------------------------------------------------------
 
 
-@cache
-def _asked(rule: Callable[..., Any]) -> tuple[frozenset[str], bool]:
-    """Return the names that a rule asks for, and whether it takes all there are."""
-    parameters = list(inspect.signature(rule).parameters.values())[1:]
-    every = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    return frozenset(p.name for p in parameters if p.kind is not p.VAR_KEYWORD), every
-
-
 def _conclude(rule: Callable[..., Any], op: Op, names: Sequence[str], known: Sequence[Any]) -> Mapping[str, Any]:
-    asked, every = _asked(rule)
-    given = {n: v for n, v in zip(names, known, strict=True) if every or n in asked}
-    found = rule(op, **given)
+    found = rule(op, **asked(rule).of(dict(zip(names, known, strict=True))))
     if found is None:
         return {}
     for name in found:

@@ -9,10 +9,8 @@ What does not belong here: NDArray, contexts, the tape of autograd; they are bui
 from __future__ import annotations
 
 import contextvars
-import inspect
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +20,7 @@ from symgraph.errors import DTypeError, ShapeError
 from symgraph.graph.infer import show
 from symgraph.graph.trace import trace
 from symgraph.op import Op
+from symgraph.op.schema import asked
 from symgraph.program import Equation, Program, Spec, Value
 
 __all__ = ["Evaluator", "Routine", "evaluator"]
@@ -346,18 +345,8 @@ def evaluator(op: Op) -> Evaluator:
 # -- checking ---------------------------------------------------------------------------------------------------------
 
 
-@cache
-def _asked(rule: Callable[..., Any]) -> frozenset[str] | None:
-    """Return the names that a rule asks for; None if it takes all there are."""
-    parameters = list(inspect.signature(rule).parameters.values())[1:]
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    return frozenset(p.name for p in parameters)
-
-
 def _concluded(rule: Callable[..., Any], op: Op, known: dict[str, Any]) -> dict[str, Any]:
-    asked = _asked(rule)
-    return rule(op, **(known if asked is None else {n: v for n, v in known.items() if n in asked})) or {}
+    return rule(op, **asked(rule).of(known)) or {}
 
 
 def check(op: Op, specs: Sequence[Spec]) -> Op:

@@ -8,10 +8,9 @@ and a graph that holds it is saved as JSON like any other.
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, ClassVar, Self
 
-from symgraph.op.schema import Input, Op
+from symgraph.op.schema import Input, Op, asked
 
 __all__ = ["Backward", "backward_of"]
 
@@ -54,10 +53,11 @@ class Backward(Op):
 
     def _asked_outputs(self) -> tuple[str, ...]:
         """Return the forward outputs that a hand-written rule asks for."""
-        if self.forward.backward is None:
+        rule = self.forward_class.backward
+        if rule is None:
             return ()
-        asked = inspect.signature(self.forward.backward).parameters
-        return tuple(n for n in self.forward.output_names() if n in asked)
+        read = asked(rule)
+        return tuple(n for n in self.forward.output_names() if n in read.positional or n in read.keyword)
 
     def _computed_again(self) -> tuple[str, ...]:
         """Return the forward outputs that the rule asks for and that are computed from the inputs once more.
@@ -83,6 +83,7 @@ class Backward(Op):
     def compute(self, xp: Any, *tensors: Any, training: bool, rng: Any) -> tuple[Any, ...]:
         """Return the gradient by each input, by the hand-written rule or the derived one."""
         forward, heads, reads = self.forward, self.head_names(), self.reads()
+        rule = self.forward_class.backward
         dys = tensors[: len(heads)]
         given = dict(zip(reads, tensors[len(heads) :], strict=True))
         requests: dict[str, Any] = {}
@@ -91,7 +92,7 @@ class Backward(Op):
         if forward._asks_rng:
             requests["rng"] = rng
         names = forward.input_names()
-        if forward.backward is None:
+        if rule is None:
             visible = forward.num_visible()
 
             def run(xp: Any, *inputs: Any) -> tuple[Any, ...]:
@@ -103,13 +104,13 @@ class Backward(Op):
             result = forward.compute(xp, *(given[n] for n in names), **requests)
             results = result if isinstance(result, tuple) else (result,)
             given |= {n: y for n, y in zip(forward.output_names(), results, strict=False) if n in again}
-        asked = inspect.signature(forward.backward).parameters
-        known = {**dict(zip(heads, dys, strict=True)), **given, "training": training}
-        if any(p.kind is p.VAR_POSITIONAL for p in asked.values()):
-            rest = {k: v for k, v in known.items() if k in asked and k not in heads and k not in names}
-            grads = forward.backward(xp, *dys, *(given[n] for n in names), **rest)
+        read = asked(rule)
+        known = read.of({**dict(zip(heads, dys, strict=True)), **given, "training": training})
+        if read.rest:
+            rest = {k: v for k, v in known.items() if k not in heads and k not in names}
+            grads = rule(forward, xp, *dys, *(given[n] for n in names), **rest)
         else:
-            grads = forward.backward(xp, **{k: v for k, v in known.items() if k in asked})
+            grads = rule(forward, xp, **known)
         grads = grads if isinstance(grads, tuple) else (grads,)
         return tuple(xp.zeros_like(given[n]) if g is None else g for n, g in zip(names, grads, strict=True))
 

@@ -82,7 +82,7 @@ class _Layout:
         self.types = {p.name: p.type for p in cls.params}
         # A count that must be given is filled in; one with a default is left to the caller, as MXNet leaves
         # num_weights of the multi-tensor updates.
-        counted = cls._param_index.get(self.variadic.count or "") if self.variadic is not None else None
+        counted = cls._param_index.get(self.variadic.counted_by or "") if self.variadic is not None else None
         self.count = counted.name if counted is not None and counted.required else None
         self.bare: Op | None = None if cls.params else cls.from_values(())
 

@@ -39,7 +39,7 @@ def signature(cls: type[Op], kind: str = "sym") -> inspect.Signature:
         else:
             optional = kind == "sym" or i.when is not None
             result.append(parameter(i.name, positional, default=None if optional else parameter.empty))
-    counts = {i.count for i in cls.inputs if i.variadic}
+    counts = {i.counted_by for i in cls.inputs if i.variadic}
     for p in cls.params:
         default: Any = shown_default(p)
         if p.required:

@@ -21,17 +21,33 @@ What does not belong here: graphs, shapes of particular tensors, any particular 
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import math
+import sys
+import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform
 
 from symgraph.errors import ArgumentError, OperatorDefinitionError, brief, suggest
 from symgraph.op.types import ParamType, type_of
 
-__all__ = ["REQUIRED", "Input", "Op", "Param", "PartialShape", "Sample", "Tensor", "Tensors", "arg", "args", "param"]
+__all__ = [
+    "REQUIRED",
+    "Asked",
+    "Input",
+    "Op",
+    "Param",
+    "PartialShape",
+    "Sample",
+    "Tensor",
+    "Tensors",
+    "arg",
+    "args",
+    "asked",
+    "param",
+]
 
 #: A shape of which some axes, or all (None), are unknown.
 PartialShape = tuple[int | None, ...]
@@ -54,8 +70,7 @@ class _Required:
 REQUIRED: Any = _Required()
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(NamedTuple):
     """Schema of one input, or of the variadic inputs."""
 
     doc: str
@@ -64,12 +79,11 @@ class Input:
     mutates: bool = False
     init: str | None = None
     variadic: bool = False
-    count: str | None = None
+    counted_by: str | None = None
     prefix: str = "arg"
 
 
-@dataclass(frozen=True)
-class Param:
+class Param(NamedTuple):
     """Schema of one parameter."""
 
     doc: str
@@ -79,7 +93,7 @@ class Param:
     le: float | None = None
     live: bool = False
     name: str = ""
-    type: ParamType = field(default_factory=ParamType)
+    type: ParamType = ParamType()
 
     @property
     def required(self) -> bool:
@@ -145,7 +159,7 @@ def _unless(name: str) -> Callable[[Any], bool]:
 
 def args(doc: str, *, count: str, prefix: str = "arg") -> Any:
     """Declare a variadic input whose number of tensors is the parameter `count`; they are named `prefix` + index."""
-    return Input(doc, variadic=True, count=count, prefix=prefix)
+    return Input(doc, variadic=True, counted_by=count, prefix=prefix)
 
 
 def param(
@@ -174,8 +188,11 @@ def param(
     return Param(doc, default=default, ge=ge, gt=gt, le=le, live=live)
 
 
-@dataclass(frozen=True)
-class Sample:
+#: An empty mapping that nobody can fill.
+_NONE: Mapping[str, Any] = types.MappingProxyType({})
+
+
+class Sample(NamedTuple):
     """One use of an operator, for the generic tests, the documentation and the benchmarks.
 
     Parameters
@@ -197,11 +214,11 @@ class Sample:
     """
 
     shapes: Sequence[tuple[int, ...]]
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = _NONE
     low: float = -1.0
     high: float = 1.0
-    dtypes: Mapping[str, str] = field(default_factory=dict)
-    integers: Mapping[str, int] = field(default_factory=dict)
+    dtypes: Mapping[str, str] = _NONE
+    integers: Mapping[str, int] = _NONE
     training: bool = False
     smooth: bool = True
 
@@ -361,7 +378,7 @@ class Op:
         names: list[str] = []
         for i in self.inputs:
             if i.variadic:
-                names += [f"{i.prefix}{k}" for k in range(getattr(self, i.count or ""))]
+                names += [f"{i.prefix}{k}" for k in range(getattr(self, i.counted_by or ""))]
             elif i.when is None or i.when(self):
                 names.append(i.name)
         return tuple(names)
@@ -397,6 +414,53 @@ class Op:
 def dotless(name: str) -> str:
     """Return an argument's name with the dots of MXNet's R front-end as underscores."""
     return name.replace(".", "_") if "." in name else name
+
+
+class Asked(NamedTuple):
+    """What a rule of an operator asks for, by its signature.
+
+    Attributes
+    ----------
+    positional, keyword
+        Names of the arguments: those that may go by position, ``self`` and ``xp`` included, and the others.
+    rest, every
+        Names of the arguments that take all further ones, by position and by name; empty if there is none.
+    """
+
+    positional: tuple[str, ...]
+    keyword: tuple[str, ...]
+    rest: str
+    every: str
+
+    def of(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the rule asks for of the things that are known by name."""
+        wanted = known if self.every else (*self.positional, *self.keyword)
+        return {n: v for n, v in known.items() if n in wanted}
+
+
+def asked(rule: Callable[..., Any]) -> Asked:
+    """Return what a rule asks for.
+
+    >>> asked(lambda self, xp, data, *, training: data)
+    Asked(positional=('self', 'xp', 'data'), keyword=('training',), rest='', every='')
+    """
+    if isinstance(rule, types.FunctionType) and not hasattr(rule, "__wrapped__"):
+        # What `inspect.signature` finds, in a fiftieth of the time: an import asks this of every operator.
+        code = rule.__code__
+        count, total = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
+        names = iter(code.co_varnames[total:])
+        rest = next(names) if code.co_flags & inspect.CO_VARARGS else ""
+        every = next(names) if code.co_flags & inspect.CO_VARKEYWORDS else ""
+        return Asked(code.co_varnames[:count], code.co_varnames[count:total], rest, every)
+    parameters = inspect.signature(rule).parameters.values()
+
+    def names_of(*kinds: Any) -> tuple[str, ...]:
+        return tuple(p.name for p in parameters if p.kind in kinds)
+
+    p = inspect.Parameter
+    rests, everys = names_of(p.VAR_POSITIONAL), names_of(p.VAR_KEYWORD)
+    positional, keyword = names_of(p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD), names_of(p.KEYWORD_ONLY)
+    return Asked(positional, keyword, "".join(rests), "".join(everys))
 
 
 def _unpickle(name: str, values: tuple[Any, ...]) -> Op:
@@ -439,18 +503,18 @@ def define(cls: _T, name: str, aliases: Sequence[str]) -> _T:
                 fail(f"input {key!r} must be annotated {'Tensors' if value.variadic else 'Tensor'}")
             if params:
                 fail(f"input {key!r} stands after a parameter: inputs come first, as in the call")
-            inputs.append(_renamed(value, key))
+            inputs.append(value._replace(name=key))
         else:
             kind = type_of(hints[key])
             if kind is None:
                 fail(f"parameter {key!r} has the annotation {hints[key]!r}, which is no parameter type")
-            declared = Param(value.doc, value.default, value.ge, value.gt, value.le, value.live, key, kind)
+            declared = value._replace(name=key, type=kind)
             if not declared.required:
                 try:
                     canonical = declared.parse(declared.default)
                 except ValueError as error:
                     fail(f"default of {key!r} is {declared.default!r}, but it must be {error}")
-                declared = Param(value.doc, canonical, value.ge, value.gt, value.le, value.live, key, kind)
+                declared = declared._replace(default=canonical)
             params.append(declared)
         delattr(cls, key)
     cls.op_name, cls.aliases = name, tuple(aliases)
@@ -459,23 +523,32 @@ def define(cls: _T, name: str, aliases: Sequence[str]) -> _T:
     for i in inputs:
         if (
             i.variadic
-            and i.count not in cls._param_index
-            and not isinstance(getattr(cls, i.count or "", None), property)
+            and i.counted_by not in cls._param_index
+            and not isinstance(getattr(cls, i.counted_by or "", None), property)
         ):
-            fail(f"variadic input {i.name!r} counts by {i.count!r}, which is no parameter of it")
+            fail(f"variadic input {i.name!r} counts by {i.counted_by!r}, which is no parameter of it")
     _check_rules(cls, fail)
     return cls
 
 
 def _own_hints(cls: type[Op]) -> dict[str, Any]:
-    """Return the annotations of the class's own attributes, evaluated; those of `Op` are many, and never needed."""
-    own = {key: hint for key, hint in inspect.get_annotations(cls).items() if key in cls.__dict__}
-    alone = type(cls.__name__, (), {"__annotations__": own, "__module__": cls.__module__})
-    return typing.get_type_hints(alone, include_extras=True)
-
-
-def _renamed(value: Input, name: str) -> Input:
-    return Input(value.doc, name, value.when, value.mutates, value.init, value.variadic, value.count, value.prefix)
+    """Return the annotations of the inputs and parameters that a class declares, evaluated."""
+    annotations = cls.__annotations__
+    hints = {k: annotations[k] for k, v in cls.__dict__.items() if isinstance(v, (Input, Param)) and k in annotations}
+    known = getattr(sys.modules.get(cls.__module__), "__dict__", {})
+    rest: dict[str, Any] = {}
+    for key, hint in hints.items():
+        if isinstance(hint, str):
+            # A name, mostly. `get_type_hints` compiles each, which for all operators is a third of defining them.
+            found = known.get(hint, builtins.__dict__.get(hint))
+            if found is None or isinstance(found, str):
+                rest[key] = hint
+            else:
+                hints[key] = found
+    if rest:
+        alone = type(cls.__name__, (), {"__annotations__": rest, "__module__": cls.__module__})
+        hints |= typing.get_type_hints(alone, include_extras=True)
+    return hints
 
 
 def _check_rules(cls: type[Op], fail: Callable[[str], typing.NoReturn]) -> None:
@@ -484,14 +557,13 @@ def _check_rules(cls: type[Op], fail: Callable[[str], typing.NoReturn]) -> None:
     variadic = any(i.variadic for i in cls.inputs) or cls.input_names is not Op.input_names
     outputs = set(cls.outputs) if cls.output_names is Op.output_names else None
     requests = {"training", "rng"}
-    compute = inspect.signature(cls.compute).parameters
-    positional = [p.name for p in compute.values() if p.kind is p.POSITIONAL_OR_KEYWORD][2:]
-    keyword = {p.name for p in compute.values() if p.kind is p.KEYWORD_ONLY}
-    if unknown := keyword - requests:
+    compute = asked(cls.compute)
+    positional = [*compute.positional[2:]]
+    if unknown := set(compute.keyword) - requests:
         fail(f"compute asks for {sorted(unknown)}; it may ask for {sorted(requests)}")
-    if not variadic and positional != names and not any(p.kind is p.VAR_POSITIONAL for p in compute.values()):
+    if not variadic and positional != names and not compute.rest:
         fail(f"compute takes {positional}, but the inputs are {names}: name them alike and in the same order")
-    cls._asks_training, cls._asks_rng = "training" in keyword, "rng" in keyword
+    cls._asks_training, cls._asks_rng = "training" in compute.keyword, "rng" in compute.keyword
     if cls._asks_rng and cls.differentiable and cls.backward is None:
         fail("draws random numbers, so its gradient cannot be derived: write backward, or set differentiable = False")
     if variadic or outputs is None:
@@ -504,10 +576,10 @@ def _check_rules(cls: type[Op], fail: Callable[[str], typing.NoReturn]) -> None:
     ):
         if rule is None:
             continue
-        given = inspect.signature(rule).parameters.values()
+        given = asked(rule)
         skip = 2 if rule is cls.backward else 1
-        for p in list(given)[skip:]:
-            if p.kind is not p.VAR_KEYWORD and p.name not in allowed:
-                hint = suggest(p.name, allowed)
+        for key in (*given.positional[skip:], given.rest, *given.keyword):
+            if key and key not in allowed:
+                hint = suggest(key, allowed)
                 did = f"; did you mean {hint!r}?" if hint else ""
-                fail(f"{rule.__name__} asks for {p.name!r}, which is none of {sorted(allowed)}{did}")
+                fail(f"{rule.__name__} asks for {key!r}, which is none of {sorted(allowed)}{did}")

@@ -228,26 +228,32 @@ class OptionalType(ParamType):
         return "None" if value is None else self.inner.show(value)
 
 
+#: Parameter types that one annotation stands for.
+_SIMPLE: dict[Any, ParamType] = {
+    bool: BoolType(),
+    int: IntType(),
+    float: FloatType(),
+    Double: FloatType(double=True),
+    str: TextType(),
+    Shape: TupleType(IntType(), "tuple of int"),
+    Bounds: TupleType(OptionalType(IntType()), "tuple of int or None", bare=True),
+    Floats: TupleType(FloatType(), "tuple of float"),
+}
+
+
 def type_of(annotation: Any) -> ParamType | None:
     """Return the parameter type that an annotation stands for, or None if it stands for none."""
-    simple: dict[Any, ParamType] = {
-        bool: BoolType(),
-        int: IntType(),
-        float: FloatType(),
-        Double: FloatType(double=True),
-        str: TextType(),
-        Shape: TupleType(IntType(), "tuple of int"),
-        Bounds: TupleType(OptionalType(IntType()), "tuple of int or None", bare=True),
-        Floats: TupleType(FloatType(), "tuple of float"),
-    }
+    try:
+        found = _SIMPLE.get(annotation)
+    except TypeError:  # not hashable
+        return None
+    if found is not None:
+        return found
     origin = get_origin(annotation)
     if origin is Literal:
         return EnumType(get_args(annotation))
     if origin is Annotated and annotation.__metadata__[0] == "dtype":
         return DTypeType(annotation.__metadata__[1:])
-    for known, param_type in simple.items():
-        if annotation == known:
-            return param_type
     if origin in (typing.Union, types.UnionType):
         inner = [a for a in get_args(annotation) if a is not type(None)]
         if len(inner) == 1 and len(get_args(annotation)) == 2:

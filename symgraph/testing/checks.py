@@ -14,6 +14,7 @@ import numpy as np
 from symgraph.backends.numpy.eager import xp
 from symgraph.errors import SymgraphError
 from symgraph.op import Op, PartialShape, Sample, find
+from symgraph.op.schema import asked
 from symgraph.program import RecordingRandom
 from symgraph.testing.differences import disagreement
 from symgraph.testing.graphs import check_json, check_optimized
@@ -128,10 +129,7 @@ def _erased(shape: tuple[int, ...]) -> Iterator[PartialShape | None]:
 
 
 def _call(rule: Any, op: Op, known: Mapping[str, Any]) -> Mapping[str, Any]:
-    parameters = list(inspect.signature(rule).parameters.values())[1:]
-    every = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    asked = {p.name for p in parameters}
-    found: Mapping[str, Any] = rule(op, **{n: v for n, v in known.items() if every or n in asked}) or {}
+    found: Mapping[str, Any] = rule(op, **asked(rule).of(known)) or {}
     return found
 
 

@@ -88,7 +88,7 @@ def test_names_are_those_of_mxnet(name: str) -> None:
     assert sorted(cls.aliases) == told["aliases"]
     if name not in OTHER_INPUTS:
         assert [i.name for i in cls.inputs] == told["inputs"]
-    assert [i.count for i in cls.inputs if i.variadic and i.count == told["count"]] == (
+    assert [i.counted_by for i in cls.inputs if i.variadic and i.counted_by == told["count"]] == (
         [told["count"]] if told["count"] else []
     )
 

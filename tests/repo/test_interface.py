@@ -16,6 +16,8 @@ from tests.snapshots import ROOT
 
 #: Known to few users of the package, or slow to import: loaded where they are used.
 LAZY = ("networkx", "numba", "llvmlite", "jax", "matplotlib", "onnx", "torch", "hypothesis", "pytest")
+#: What takes long to import and is needed now and then; NumPy may bring it along.
+LATER = ("difflib", "importlib.metadata", "numpy.random", "pathlib", "tempfile", "symgraph.executor")
 #: Engines that need an extra; without it their modules cannot be imported.
 EXTRAS = ("symgraph.backends.numba", "symgraph.backends.xla")
 
@@ -86,6 +88,23 @@ def test_import_is_light() -> None:
         [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_import_leaves_for_later_what_only_some_need() -> None:
+    code = "import sys, numpy; before = {*sys.modules}; import symgraph; "
+    code += f"print([name for name in {LATER!r} if name in sys.modules and name not in before])"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_what_is_left_for_later_is_there() -> None:
+    code = "import symgraph as mx; print('executor' in dir(mx), mx.executor.Options.__name__, hasattr(mx, 'executer'))"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["True", "Options", "False"]
 
 
 def test_version_is_a_release_number() -> None:

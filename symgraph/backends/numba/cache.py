@@ -14,7 +14,6 @@ import contextlib
 import hashlib
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 __all__ = ["folder", "load", "save"]
@@ -65,6 +64,8 @@ def save(key: str, content: bytes) -> None:
     where = folder()
     if where is None:
         return
+    import tempfile
+
     with contextlib.suppress(OSError):
         where.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_room(where)

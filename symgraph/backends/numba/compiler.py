@@ -11,7 +11,6 @@ import collections
 import ctypes
 import functools
 import hashlib
-import importlib.metadata
 import importlib.util
 import os
 import threading
@@ -147,6 +146,8 @@ if hasattr(os, "register_at_fork"):
 @functools.cache
 def _machine() -> tuple[Any, str]:
     """Return LLVM's description of this machine, and a text of all that decides the machine code beside the loop."""
+    import importlib.metadata
+
     import llvmlite
     from llvmlite import binding
 

@@ -15,6 +15,7 @@ operator can compute from these.
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from typing import Any
@@ -45,7 +46,10 @@ class _Source(threading.local):
         return self.generator
 
 
-_SOURCE = _Source()
+@functools.cache
+def _source() -> _Source:
+    """Return the generators, made when first needed: NumPy loads its random numbers only then."""
+    return _Source()
 
 
 def uniform(state: Array, key: int, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -69,7 +73,7 @@ def uniform(state: Array, key: int, shape: tuple[int, ...], dtype: Any) -> Array
         If the dtype is not one of these.
     """
     dtype = np.dtype(dtype)
-    generator = _SOURCE.at(state, key)
+    generator = _source().at(state, key)
     if dtype == np.float32 or dtype == np.float64:
         return np.asarray(generator.random(shape, dtype=dtype))
     if dtype != np.float16:
@@ -95,7 +99,7 @@ def normal(state: Array, key: int, shape: tuple[int, ...], dtype: Any) -> Array:
     width: Any = np.float64 if dtype == np.float64 else np.float32
     size = math.prod(shape)
     half = -(-size // 2)
-    generator = _SOURCE.at(state, key)
+    generator = _source().at(state, key)
     u = generator.random(half)
     radius = np.subtract(1.0, u, out=u).astype(width, copy=False)
     np.log(radius, out=radius)
@@ -113,10 +117,10 @@ def normal(state: Array, key: int, shape: tuple[int, ...], dtype: Any) -> Array:
 
 def words(state: Array, key: int, count: int) -> Array:
     """Return the first `count` 64-bit words themselves."""
-    _SOURCE.at(state, key)
+    _source().at(state, key)
     return _words(count)
 
 
 def _words(count: int) -> Array:
     """Return the next words of the source, little end first, so that halves of them are in order everywhere."""
-    return np.asarray(_SOURCE.bits.random_raw(count), dtype="<u8").reshape(count)
+    return np.asarray(_source().bits.random_raw(count), dtype="<u8").reshape(count)
