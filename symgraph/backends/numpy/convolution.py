@@ -12,6 +12,8 @@ is what BLAS and memory cost:
 * Else the data is unfolded (im2col; Chellapilla, Puri and Simard, 2006; see `unfolding`) block by block into the
   workspace, each block small enough to be in cache still when BLAS reads it.
 * Where an image has few windows, several images share a product, so BLAS packs the weights once for all.
+* A 3 x 3 kernel with stride 1 takes less than half of the multiplications another way, where transforms do not cost
+  more than that spares (see `winograd`).
 * Depthwise convolution is the same; its products are matrix times vector, or for gradients outer products. That
   measured faster than sums of shifted products (512 x 14 x 14: 0.12 ms against 0.31).
 * The gradient by the data is, for stride 1, the convolution of the head gradient with the transposed and reversed
@@ -25,14 +27,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from symgraph.backends.numpy.kernel_plan import Array, KernelPlan, Step, chain
-from symgraph.backends.numpy.threads import parallel, ranges, worker_count
+from symgraph.backends.numpy.kernel_plan import Array, Carve, KernelPlan, LanedPlan, Step
+from symgraph.backends.numpy.threads import ranges, worker_count
 from symgraph.backends.numpy.unfolding import Geometry, plan_unfolding, spread, trailing
+from symgraph.backends.numpy.winograd import WinogradProduct, WinogradWeightGradient, applies, tile_count
 
 __all__ = ["plan_data_gradient", "plan_forward", "plan_weight_gradient"]
 
@@ -52,9 +55,9 @@ SMALL_PRODUCT = 1 << 20
 SUMMED_WINDOWS, RESULT_COLUMNS = 512, 128
 #: Costs of an element in data gradients: copied while unfolding, added while folding, moved while turning weights.
 COPY_COST, ADD_COST, TURN_COST = 1, 2, 6
-
-#: Gives the scratch array reserved under a name.
-Carve = Callable[[str], Array]
+#: What Winograd's transforms cost, in multiplications: for a tile of a filter, and for a weight. Those of the data cost
+#: what unfolding does.
+TILE_COST, WEIGHT_COST = 600, 1300
 
 
 def _usable(x: Array) -> bool:
@@ -91,7 +94,7 @@ def _product(matrices: Array, x: Array, out: Array) -> tuple[Array, Array, Array
     return matrices, x, out
 
 
-class _ConvolutionPlan(KernelPlan):
+class _ConvolutionPlan(LanedPlan):
     """What the three plans share: the geometry and its views of data, result and columns."""
 
     #: Position of the weight among the arrays bound.
@@ -106,7 +109,6 @@ class _ConvolutionPlan(KernelPlan):
         #: Number of windows, and how many of them a row of the first axis has.
         self.windows = math.prod(g.windows)
         self.row = self.windows // g.windows[0]
-        self.lanes = 1
 
     def usable(self, position: int, x: Array) -> bool:
         return bool(x.flags.c_contiguous) if position == self.weight or self.g.whole else _usable(x)
@@ -140,22 +142,6 @@ class _ConvolutionPlan(KernelPlan):
         """View scratch as the rearranged form of `source`."""
         shape = self.unfolding.prepared_shape(*source.shape[:2])
         return flat[: math.prod(shape)].reshape(shape)
-
-    def reserve(self, name: str, elements: int) -> None:
-        """Set scratch aside for each lane."""
-        for lane in range(self.lanes):
-            self.scratch.reserve(f"{name} {lane}", (elements,), self.compute)
-
-    def by_lanes(self, cells: Sequence[object], cell_steps: Callable[..., list[Step]], carve: Carve) -> list[Step]:
-        """Return the steps of all `cells`, which are independent, as tasks of as many threads as there are lanes."""
-        lanes: list[list[Step]] = []
-        for lane, (begin, end) in enumerate(ranges(len(cells), self.lanes)):
-
-            def own(name: str, lane: int = lane) -> Array:
-                return carve(f"{name} {lane}")
-
-            lanes.append([step for cell in cells[begin:end] for step in cell_steps(cell, own)])
-        return lanes[0] if len(lanes) == 1 else [(parallel([chain(steps) for steps in lanes]), ())]
 
 
 class _BlockedPlan(_ConvolutionPlan):
@@ -464,6 +450,15 @@ class _WeightGradient(_ConvolutionPlan):
         return steps
 
 
+def _winograd_pays(g: Geometry, dtype: npt.DTypeLike) -> bool:
+    """Return whether Winograd's way computes a convolution, or its gradient by the weight, faster."""
+    if not applies(g, dtype):
+        return False
+    tiles = tile_count(g)
+    spared = (9 * g.images * math.prod(g.windows) - 16 * tiles) * g.channels * g.filters
+    return spared > (TILE_COST * tiles + WEIGHT_COST * g.channels) * g.filters
+
+
 def _result_shape(g: Geometry, data_shape: Sequence[int]) -> tuple[int, ...]:
     return (g.images, g.filters, *g.windows[len(g.windows) - len(data_shape) + 2 :])
 
@@ -500,7 +495,8 @@ def plan_forward(
     [[[-2.0, -2.0, -2.0]]]
     """
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
-    return _Forward(g, (data_shape, weight_shape), _result_shape(g, data_shape), dtype)
+    plan = WinogradProduct if _winograd_pays(g, dtype) else _Forward
+    return plan(g, (data_shape, weight_shape), _result_shape(g, data_shape), dtype)
 
 
 def plan_data_gradient(
@@ -516,6 +512,8 @@ def plan_data_gradient(
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
     operands = _result_shape(g, data_shape), weight_shape
     turned = g.turned()
+    if turned is not None and _winograd_pays(turned, dtype):
+        return WinogradProduct(turned, operands, data_shape, dtype, turned=True)
     if turned is not None and not g.plain and not g.whole:
         unfolded = g.images * g.filters * g.taps * math.prod(turned.windows)
         folded = g.images * g.channels * g.taps * math.prod(g.windows)
@@ -535,4 +533,5 @@ def plan_weight_gradient(
 ) -> KernelPlan:
     """Plan the gradient of `plan_forward`'s convolution by its weights; bind with ``(x, dy, dw, workspace)``."""
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
-    return _WeightGradient(g, (data_shape, _result_shape(g, data_shape)), weight_shape, dtype)
+    plan = WinogradWeightGradient if _winograd_pays(g, dtype) else _WeightGradient
+    return plan(g, (data_shape, _result_shape(g, data_shape)), weight_shape, dtype)

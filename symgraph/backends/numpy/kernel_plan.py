@@ -18,16 +18,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symgraph.backends.numpy.threads import Parallel
+from symgraph.backends.numpy.threads import Parallel, parallel, ranges
 from symgraph.errors import BindError
 
-__all__ = ["Array", "Call", "Chain", "KernelPlan", "Planewise", "Scratch", "Step", "chain", "planewise"]
+__all__ = [
+    "Array",
+    "Call",
+    "Carve",
+    "Chain",
+    "KernelPlan",
+    "LanedPlan",
+    "Planewise",
+    "Scratch",
+    "Step",
+    "chain",
+    "planewise",
+]
 
 Array = npt.NDArray[Any]
 #: One prepared call: a function and its positional arguments.
 Step = tuple[Callable[..., object], tuple[Any, ...]]
 #: Prepared calls behind one name.
 Call = Callable[[], object]
+#: Gives the scratch array reserved under a name.
+Carve = Callable[[str], Array]
 
 #: Bytes to which scratch arrays are aligned: a cache line, and the widest vector register.
 ALIGNMENT = 64
@@ -173,11 +187,8 @@ class KernelPlan(ABC):
         return self.scratch.nbytes
 
     @abstractmethod
-    def steps(self, operands: Sequence[Array], out: Array, carve: Callable[[str], Array]) -> list[Step]:
-        """Return the calls that compute `out` from `operands`, all of dtype `compute` and accepted by `usable`.
-
-        `carve` gives the scratch array reserved under a name.
-        """
+    def steps(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[Step]:
+        """Return the calls that compute `out` from `operands`, all of dtype `compute` and accepted by `usable`."""
 
     def usable(self, position: int, x: Array) -> bool:
         """Tell whether the calls can use `x`, the operand (or last, the result) at `position`, as it lies in memory."""
@@ -232,3 +243,34 @@ class KernelPlan(ABC):
     def run(self, *arrays: Array | None) -> None:
         """Bind and call once; see `bind`."""
         self.bind(*arrays)()
+
+
+class LanedPlan(KernelPlan):
+    """A kernel whose work is cut into cells, which several threads do, each with scratch memory of its own.
+
+    Attributes
+    ----------
+    lanes
+        For how many threads there is scratch memory; a subclass sets it before it reserves any.
+    """
+
+    lanes = 1
+
+    def reserve(self, name: str, elements: int) -> None:
+        """Set scratch of dtype `compute` aside for each lane."""
+        for lane in range(self.lanes):
+            self.scratch.reserve(f"{name} {lane}", (elements,), self.compute)
+
+    def by_lanes(self, cells: Sequence[Any], cell_steps: Callable[..., list[Step]], carve: Carve) -> list[Step]:
+        """Return the steps of all `cells`, which are independent, as tasks of as many threads as there are lanes.
+
+        ``cell_steps(cell, own)`` returns those of a cell; `own` gives scratch of its lane.
+        """
+        lanes: list[list[Step]] = []
+        for lane, (begin, end) in enumerate(ranges(len(cells), self.lanes)):
+
+            def own(name: str, lane: int = lane) -> Array:
+                return carve(f"{name} {lane}")
+
+            lanes.append([step for cell in cells[begin:end] for step in cell_steps(cell, own)])
+        return lanes[0] if len(lanes) == 1 else [(parallel([chain(steps) for steps in lanes]), ())]

@@ -28,7 +28,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from symgraph.backends.numpy.kernel_plan import Array, KernelPlan, Planewise, Step, chain
+from symgraph.backends.numpy.kernel_plan import Array, Carve, KernelPlan, Planewise, Step, chain
 from symgraph.backends.numpy.threads import parallel, ranges, worker_count
 from symgraph.backends.numpy.unfolding import Geometry, trailing
 
@@ -37,8 +37,6 @@ __all__ = ["plan_forward", "plan_gather", "plan_gradient"]
 #: Bytes of data in a block of planes.
 BLOCK_BYTES = 1 << 20
 
-#: Gives the scratch array reserved under a name.
-Carve = Callable[[str], Array]
 Pads = Sequence[tuple[int, int]]
 
 
