@@ -32,6 +32,17 @@ def _at_least_one(xp: Any, test: Any, dtype: Any) -> Any:
     return xp.maximum(xp.sum(xp.astype(test, dtype)), 1.0)
 
 
+def _hits(xp: Any, labels: Any, classes: int, axis: int) -> Any:
+    """Return where each class along an axis is the label; `labels` are whole and have length 1 there.
+
+    They are compared in 32 bits, as wide as most data: a label that is no class need not be told from another one.
+    """
+    shape = [1] * labels.ndim
+    shape[axis] = classes
+    narrow = xp.astype(xp.clip(labels, -1, classes), "int32")
+    return narrow == xp.reshape(xp.arange(classes, dtype="int32"), shape)
+
+
 def _fits(label: PartialShape, shapes: list[PartialShape]) -> bool:
     return any(
         len(label) == len(s) and all(m is None or n is None or m == n for m, n in zip(label, s, strict=True))
@@ -145,10 +156,9 @@ class SoftmaxOutput(Op):
         ignored = labels == int(self.ignore_label)
         # MXNet: of the labels of data with more axes only the first ones, one for each row, are read.
         rows = (p.shape[0], 1, *p.shape[2:])
-        places = xp.reshape(xp.arange(classes), (1, classes, *[1] * (p.ndim - 2)))
         used = math.prod(rows)
         first = xp.reshape(xp.slice(labels, [(0, used, 1)]), rows)
-        target = xp.astype(first == places, p.dtype)
+        target = xp.astype(_hits(xp, first, classes, 1), p.dtype)
         if self.smooth_alpha and not self.multi_output:
             other = self.smooth_alpha / (classes - 1) if classes > 1 else 0.0
             target = target * (1.0 - self.smooth_alpha - other) + other
@@ -187,7 +197,7 @@ class SoftmaxCrossEntropy(Op):
     def _hit(self, xp: Any, data: Any, label: Any) -> Any:
         labels = xp.reshape(xp.astype(label, "int64"), (data.shape[0], 1))
         # MXNet: a label that is no class is taken for the nearest one.
-        return xp.clip(labels, 0, data.shape[1] - 1) == xp.reshape(xp.arange(data.shape[1]), (1, data.shape[1]))
+        return _hits(xp, xp.clip(labels, 0, data.shape[1] - 1), data.shape[1], 1)
 
     def compute(self, xp: Any, data: Any, label: Any) -> Any:
         picked = xp.where(self._hit(xp, data, label), xp.log_softmax(data, 1), 0.0)
@@ -232,7 +242,7 @@ class SVMOutput(Op):
 
     def backward(self, xp: Any, data: Any, label: Any) -> Any:
         labels = xp.expand_dims(xp.astype(label, "int64"), -1)
-        hit = labels == xp.arange(data.shape[-1])
+        hit = _hits(xp, labels, data.shape[-1], -1)
         sign = xp.where(hit, xp.ones_like(data), -1.0)
         room = self.margin - sign * data
         c = self.regularization_coefficient

@@ -16,6 +16,7 @@ import symgraph.ops  # noqa: F401  (registers the operators)
 from symgraph.errors import ArgumentError, DTypeError, ShapeError
 from symgraph.graph.trace import trace
 from symgraph.op import Op, find
+from symgraph.op.backward import backward_of
 from symgraph.program import Spec
 from symgraph.testing.running import forward, gradient, infer
 
@@ -490,6 +491,26 @@ def test_labels_of_softmax(params: Any, data: Any, first: Any, others: Any) -> N
         assert infer(op, {"data": data, "label": label}).shapes["label"] == label
     with pytest.raises(ShapeError, match="label has shape"):
         infer(op, {"data": data, "label": (4, 7)})
+
+
+@pytest.mark.parametrize("label", [-1.0, 5.0, 2.0**31, 2.0**32 + 3, -(2.0**32) + 3, 2.0**70])
+def test_a_label_that_is_no_class_takes_nothing_from_the_gradient(label: float) -> None:
+    inputs = {"data": array(2, 5, dtype="float64"), "label": np.array([3.0, label])}
+    op = make("SoftmaxOutput")
+    p = output(op, **inputs)
+    one = np.array([[0, 0, 0, 1, 0], [0, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(gradient(op, inputs, [p])["data"], p - one)
+
+
+@pytest.mark.parametrize("name", ["SoftmaxOutput", "SVMOutput", "softmax_cross_entropy"])
+def test_labels_are_compared_in_no_more_bits_than_the_data_have(name: str) -> None:
+    op = make(name)
+    backward = backward_of(type(op)).from_values(op.values)
+    shapes = {"label": (4,), "dy": (1,) if name == "softmax_cross_entropy" else (4, 5)}
+    inputs = [Spec(shapes.get(n, (4, 5)), np.dtype("float32")) for n in backward.input_names()]
+    large = [e for e in trace(backward, inputs, True).program.equations if e.outputs[0].size == 20]
+    assert any(e.primitive.name == "equal" for e in large)
+    assert all(v.dtype.itemsize <= 4 for e in large for v in (*e.inputs, *e.outputs))
 
 
 def test_labels_as_probabilities() -> None:
