@@ -106,6 +106,19 @@ class Executor:
         for name, x in zip(self._arg_names, self.arg_arrays, strict=True):
             if name in self._feeds and self._feeds[name][0] is not x._data:
                 del self._feeds[name]  # several arrays have this name: which one is meant?
+        changing = options.inputs
+        if changing is not None:
+            for name in changing:
+                if name not in self.arg_dict:
+                    raise ArgumentError(
+                        f"Options.inputs names {name!r}, which is no argument",
+                        hint=suggest(name, self._arg_names),
+                        facts={"arguments": ", ".join(self._arg_names)},
+                    )
+        #: What forward() may simply overwrite; feeding a constant must be noted.
+        self._fed = {n: feed for n, feed in self._feeds.items() if changing is None or n in changing}
+        #: Ways of running whose constants have changed since they were computed.
+        self._stale: set[_Bound] = set()
         view = inference.view
         self._array_of: dict[int, NDArray] = {}
         arguments_left, states_left, mutated = iter(self.arg_arrays), iter(self.aux_arrays), view.mutated()
@@ -228,7 +241,7 @@ class Executor:
         ShapeError
             If a value has another shape than its argument.
         """
-        feeds = self._feeds
+        feeds = self._fed
         for name, value in kwargs.items():
             data = value._data if type(value) is NDArray else value
             if name in feeds and type(data) is np.ndarray:
@@ -266,6 +279,8 @@ class Executor:
         if data.dtype.kind not in _NUMBERS:
             raise ArgumentError(f"forward() got {name!r} of element type {data.dtype}, which is no type of numbers")
         _convert(target, data)
+        if name not in self._fed:
+            self.refresh()
 
     def backward(
         self,
@@ -386,6 +401,36 @@ class Executor:
             raise BindError("the parameters do not fit the graph", where="copy_params_from()", facts=facts)
         for target, data in pairs:
             _convert(target, data)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over what has changed of arguments and states that `Options.inputs` declares constant.
+
+        The next inference computes anew what follows from them. `copy_params_from`, feeding such an argument, and
+        training steps of this executor do this by themselves; writing into the arrays does not.
+        """
+        self._stale = set(self._plans.values())
+
+    def _constants(self, nodes: Sequence[Node], inputs: Sequence[Any]) -> list[int]:
+        """Return which inputs of a program `Options.inputs` declares constant."""
+        changing = self._options.inputs
+        if changing is None:
+            return []
+        return [j for j, k in enumerate(inputs) if isinstance(k, int) and nodes[k].name not in changing]
+
+    def _with_constants(self, bound: _Bound, run: Callable[[], None]) -> Callable[[], None]:
+        def refreshed() -> None:
+            if bound in self._stale:
+                bound.plan.refresh()
+                self._stale.discard(bound)
+            run()
+
+        def training() -> None:
+            run()
+            self.refresh()
+
+        self._stale.add(bound)
+        return training if bound.training else refreshed
 
     def set_hyper(self, node: str | None = None, **values: float) -> None:
         """Change live hyper-parameters of updates, such as the learning rate; takes effect with the next step.
@@ -634,10 +679,13 @@ class _Bound:
             hypers=[self._hyper(h, executor._overrides) for h in self.lowered.hypers],
             options=executor._options,
             skip=[k for k in self.lowered.renewed if k < count],
+            constant=[] if training or gradients else executor._constants(nodes, self.lowered.inputs),
         )
         self.monitored = [(name, self.plan.outputs[count + j]) for j, (name, _) in enumerate(shown)]
         #: Runs the first half, with fresh random numbers if it reads any; then the gradients.
         self.run_first = _with_fresh_numbers(self.plan, executor._state) if self.random else self.plan.run_first
+        if executor._options.inputs is not None:
+            self.run_first = executor._with_constants(self, self.run_first)
         self.run_second = self.plan.run_second
 
     def set_heads(self, arrays: Sequence[Array | None]) -> None:

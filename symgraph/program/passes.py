@@ -16,7 +16,7 @@ import numpy as np
 
 from symgraph.errors import ArgumentError, suggest
 from symgraph.program import rules
-from symgraph.program.recorder import Recorder
+from symgraph.program.recorder import Recorded, Recorder
 from symgraph.program.values import Equation, Program, Value
 
 __all__ = ["EXACT", "PIPELINE", "Pass", "PassRecord", "layout_matters", "optimize"]
@@ -294,6 +294,61 @@ def _simplifier(exact: bool) -> Callable[[Program, Evaluate], Program]:
     return simplify
 
 
+def absorb(program: Program, evaluate: Evaluate) -> Program:
+    """Scale the filters of a convolution instead of its result, as a batch norm at inference does.
+
+    One product for each weight takes the place of one for each element of the result. It pays where weights are
+    constant (`Options.inputs`), so that it is made once.
+    """
+    readers: dict[int, int] = {}
+    for v in (*(v for e in program.equations for v in e.inputs), *program.outputs):
+        readers[id(v)] = readers.get(id(v), 0) + 1
+    recorder = Recorder()
+    emitted = recorder.program.equations
+    alone = {id(v) for e in program.equations for v in e.outputs if readers.get(id(v)) == 1}
+    original: dict[int, int] = {}
+
+    def channelwise(x: Value, like: Value) -> bool:
+        return len(like.shape) > 2 and x.shape == (1, like.shape[1], *[1] * (len(like.shape) - 2))
+
+    def scaled(x: Value, scale: Value) -> Value | None:
+        """Return `x`, a convolution or one with its bias, times `scale`, if nobody else reads it."""
+        made = x.equation
+        if made is None or original.get(id(x)) not in alone or not channelwise(scale, x):
+            return None
+        if made.primitive.name == "conv":
+            data, weight = made.inputs
+            factor = recorder.reshape(Recorded(recorder, scale), (x.shape[1], *[1] * (len(weight.shape) - 1)))
+            filters = recorder.multiply(Recorded(recorder, weight), factor)
+            emitted.append(Equation(made.primitive, (data, filters.value), made.params, [x.spec], made.origin))
+            return emitted[-1].outputs[0]
+        if made.primitive.name == "add":
+            for y, bias in (made.inputs, made.inputs[::-1]):
+                if channelwise(bias, x) and (product := scaled(y, scale)) is not None:
+                    shift = recorder.multiply(Recorded(recorder, bias), Recorded(recorder, scale))
+                    result: Value = recorder.add(Recorded(recorder, product), shift).value
+                    return result
+        return None
+
+    def rewrite(equation: Equation, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
+        recorder.origin = equation.origin
+        if equation.primitive.name == "multiply":
+            for x, scale in (inputs, inputs[::-1]):
+                if (product := scaled(x, scale)) is not None:
+                    return [product]
+        new = equation
+        if inputs != equation.inputs:
+            new = Equation(
+                equation.primitive, inputs, equation.params, [v.spec for v in equation.outputs], equation.origin
+            )
+        original.update((id(v), id(old)) for v, old in zip(new.outputs, equation.outputs, strict=True))
+        emitted.append(new)
+        return new.outputs
+
+    rebuilt = _rebuilt(program, rewrite)
+    return program.replaced(emitted, rebuilt.outputs)
+
+
 #: The pipeline, in order.
 PIPELINE: list[Pass] = [
     # First, so that the others see only what is needed: tracing records both halves of every gradient.
@@ -304,6 +359,7 @@ PIPELINE: list[Pass] = [
     Pass("cse", "Compute each common subexpression once.", cse),
     Pass("simplify", "Apply the exact rules of `symgraph.program.rules`.", _simplifier(exact=True)),
     Pass("relax", "Apply the inexact rules, too; off by default.", _simplifier(exact=False), exact=False),
+    Pass("absorb", "Scale the filters of a convolution instead of its result; off by default.", absorb, exact=False),
     # Again: simplification makes equal equations, and leaves some that nobody reads.
     Pass("cse again", "Merge what simplification made equal.", cse),
     Pass("dead again", "Drop what simplification left over.", dead),

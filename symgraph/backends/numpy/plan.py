@@ -16,7 +16,7 @@ import os
 import time
 import types
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from operator import call as invoke
 from typing import Any
@@ -27,11 +27,12 @@ from symgraph.backends.numba.group import group
 from symgraph.backends.numba.kernels import Kernel
 from symgraph.backends.numba.tiered import Tiered
 from symgraph.backends.numpy.blocks import Blocks, scratch_bytes
-from symgraph.backends.numpy.eager import xp
+from symgraph.backends.numpy.eager import run, xp
 from symgraph.backends.numpy.interrupts import shielded
 from symgraph.backends.numpy.kernels import KERNELS, Call, KeywordOut, copyto, workspace_bytes
 from symgraph.errors import ArgumentError, BindError, suggest
 from symgraph.program import PRIMITIVES, Equation, Program, Value
+from symgraph.program.early import split_constants, split_hypers
 from symgraph.program.memory import ALIGNMENT, Buffer, Layout, Place, Step, array_at, plan_memory
 from symgraph.program.passes import PassRecord, optimize
 from symgraph.program.schedule import Schedule, schedule
@@ -58,18 +59,25 @@ class Options:
         When fused groups are compiled, if the jit extra is installed: ``"background"``, after their first run, in
         another thread, while NumPy does the work; ``"now"``, when the graph is bound; ``"off"``, never. The
         environment variable `SYMGRAPH_JIT` sets the default.
+    inputs
+        For inference: the names of the arguments that change from run to run. All other arguments, and all states, are
+        then taken as constants, and what follows from them alone is computed once. `Executor.refresh` computes it anew
+        after they have changed. None: everything may change.
 
     Raises
     ------
     ArgumentError
-        If `jit` is another.
+        If `jit` is another, or `inputs` is a single string.
     """
 
     off: Set[str] = frozenset()
     on: Set[str] = frozenset()
     jit: str = field(default_factory=lambda: os.environ.get("SYMGRAPH_JIT") or "background")
+    inputs: Collection[str] | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.inputs, str):
+            raise ArgumentError(f"inputs is {self.inputs!r}, expected names in a list, such as [{self.inputs!r}]")
         modes = ("background", "now", "off")
         if self.jit not in modes:
             raise ArgumentError(
@@ -114,6 +122,9 @@ class Plan:
         What to leave out.
     skip
         Indices of outputs that need no array: the caller finds their values in a renewed input.
+    constant
+        Indices of inputs that do not change between runs. What follows from them alone is computed by `refresh`,
+        which must be called before the first run and after they have changed.
 
     Attributes
     ----------
@@ -137,6 +148,7 @@ class Plan:
         hypers: Sequence[float] = (),
         options: Options | None = None,
         skip: Iterable[int] = (),
+        constant: Collection[int] = (),
     ) -> None:
         options = options or Options()
         self._skip = frozenset(skip)
@@ -144,7 +156,14 @@ class Plan:
         self.accumulate = frozenset(accumulate)
         self.options = options
         optimized, self.passes = optimize(program, xp.apply, options.off - _SWITCHES, options.on, known=_SWITCHES)
-        self.program, self.prologue = _split_hypers(optimized)
+        start = time.perf_counter()
+        rest, self.setup = split_constants(optimized, constant)
+        if constant:
+            self._record("constants", len(optimized.equations), len(rest.equations), start, "equations")
+        self._given = arrays
+        arrays = [*arrays, *(np.empty(v.shape, v.dtype) for v in self.setup.outputs)]
+        self._kept = arrays[len(self._given) :]
+        self.program, self.prologue = split_hypers(rest)
         self.program = _with_copies(self.program, stores)
         results = self.program.outputs
         stored = dict(stores)
@@ -348,87 +367,20 @@ class Plan:
         """Run the second half on what the first has left."""
         self._context.run(self._runs[2])
 
+    def refresh(self) -> None:
+        """Compute what follows from constant inputs alone."""
+        if self._kept:
+            for array, result in zip(self._kept, run(self.setup, self._given), strict=True):
+                array[...] = result
+
     def set_hypers(self, values: Sequence[float]) -> None:
         """Set the hyper-parameters; takes effect with the next run."""
         for array, value in zip(self._hyper_arrays, values, strict=True):
             array[...] = value
         if self.prologue.program.outputs:
-            results = _evaluate(self.prologue.program, self._hyper_arrays)
+            results = run(self.prologue.program, (), [v.item() for v in self._hyper_arrays])
             for array, result in zip(self._prologue_arrays, results, strict=True):
                 array[...] = result
-
-
-def _evaluate(program: Program, values: Sequence[Array]) -> list[Array]:
-    from symgraph.backends.numpy.eager import run
-
-    return run(program, (), [v.item() for v in values])
-
-
-@dataclass(frozen=True)
-class _Prologue:
-    """Equations that depend on hyper-parameters alone: computed when those change, not in each run."""
-
-    program: Program
-    given: int
-
-
-def _split_hypers(program: Program) -> tuple[Program, _Prologue]:
-    """Move equations that depend on hyper-parameters and constants alone out of the program."""
-    early = {id(v) for v in program.hypers}
-    first, rest = [], []
-    for equation in program.equations:
-        ready = equation.inputs and all(v.kind == "constant" or id(v) in early for v in equation.inputs)
-        out = equation.outputs[0]
-        small = (
-            out.size <= 16 if equation.primitive.kind != "view" else out.size <= 1
-        )  # views cost nothing where they are
-        if ready and any(id(v) in early for v in equation.inputs) and small:
-            early.update(id(v) for v in equation.outputs)
-            first.append(equation)
-        else:
-            rest.append(equation)
-    read = {id(v) for e in rest for v in e.inputs} | {id(v) for v in program.outputs}
-    results = [v for e in first for v in e.outputs if id(v) in read]
-    renamed: dict[int, Value] = {}
-    for v in results:
-        renamed[id(v)] = Value(v.shape, v.dtype, "hyper", label=_formula(v))
-    equations = []
-    for e in rest:
-        if any(id(v) in renamed for v in e.inputs) or any(
-            v.equation is not None and id(v) in renamed for v in e.inputs
-        ):
-            new = Equation.__new__(Equation)
-            new.primitive, new.params, new.origin = e.primitive, e.params, e.origin
-            new.inputs = tuple(renamed.get(id(v), v) for v in e.inputs)
-            new.outputs = e.outputs
-            equations.append(new)
-        else:
-            equations.append(e)
-    main = Program(
-        program.inputs,
-        [*program.hypers, *renamed.values()],
-        equations,
-        [renamed.get(id(v), v) for v in program.outputs],
-    )
-    return main, _Prologue(Program([], program.hypers, first, results), len(program.hypers))
-
-
-_SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
-
-
-def _formula(value: Value) -> str:
-    """Return how a value follows from hyper-parameters, as a person would write it: ``1 - gamma1``."""
-    if value.equation is None:
-        if value.kind == "constant":
-            return str(value.data)
-        return str(value.label[-1] if isinstance(value.label, tuple) else value.label)
-    name = value.equation.primitive.name
-    parts = [_formula(v) for v in value.equation.inputs]
-    if value.equation.primitive.kind == "view" or name == "astype":
-        return parts[0]
-    if name in _SIGNS:
-        return f"({parts[0]} {_SIGNS[name]} {parts[1]})"
-    return f"{name}({', '.join(parts)})"
 
 
 def _blank(buffer: Buffer) -> Array:
