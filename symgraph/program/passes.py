@@ -349,6 +349,29 @@ def absorb(program: Program, evaluate: Evaluate) -> Program:
     return program.replaced(emitted, rebuilt.outputs)
 
 
+_CONVOLUTIONS = frozenset(("conv", "conv_data_grad", "conv_weight_grad"))
+
+
+def winograd(program: Program, evaluate: Evaluate) -> Program:
+    """Let the engine compute convolutions with 3 x 3 kernels by Winograd's minimal filtering, where it finds it pays.
+
+    That rounds otherwise; and an element that is not finite spoils a whole tile of results.
+    """
+    equations: list[Equation] = []
+
+    def rewrite(equation: Equation, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
+        new = equation
+        asked = equation.primitive.name in _CONVOLUTIONS
+        if asked or inputs != equation.inputs:
+            params = {**equation.params, "winograd": True} if asked else equation.params
+            new = Equation(equation.primitive, inputs, params, [v.spec for v in equation.outputs], equation.origin)
+        equations.append(new)
+        return new.outputs
+
+    rebuilt = _rebuilt(program, rewrite)
+    return program.replaced(equations, rebuilt.outputs)
+
+
 #: The pipeline, in order.
 PIPELINE: list[Pass] = [
     # First, so that the others see only what is needed: tracing records both halves of every gradient.
@@ -360,6 +383,7 @@ PIPELINE: list[Pass] = [
     Pass("simplify", "Apply the exact rules of `symgraph.program.rules`.", _simplifier(exact=True)),
     Pass("relax", "Apply the inexact rules, too; off by default.", _simplifier(exact=False), exact=False),
     Pass("absorb", "Scale the filters of a convolution instead of its result; off by default.", absorb, exact=False),
+    Pass("winograd", "Let 3 x 3 convolutions be computed by fewer products; off by default.", winograd, exact=False),
     # Again: simplification makes equal equations, and leaves some that nobody reads.
     Pass("cse again", "Merge what simplification made equal.", cse),
     Pass("dead again", "Drop what simplification left over.", dead),

@@ -471,6 +471,7 @@ def plan_forward(
     pad: Sequence[int],
     groups: int,
     dtype: npt.DTypeLike,
+    winograd: bool = False,
 ) -> KernelPlan:
     """Plan ``y = conv(x, w)``; bind with ``(x, w, y, workspace)``.
 
@@ -484,6 +485,8 @@ def plan_forward(
         Number of groups into which channels and filters are cut.
     dtype
         Element type of all arrays.
+    winograd
+        Whether Winograd's way may be taken, where it pays; it rounds otherwise (see `winograd`).
 
     Examples
     --------
@@ -495,7 +498,7 @@ def plan_forward(
     [[[-2.0, -2.0, -2.0]]]
     """
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
-    plan = WinogradProduct if _winograd_pays(g, dtype) else _Forward
+    plan = WinogradProduct if winograd and _winograd_pays(g, dtype) else _Forward
     return plan(g, (data_shape, weight_shape), _result_shape(g, data_shape), dtype)
 
 
@@ -507,12 +510,13 @@ def plan_data_gradient(
     pad: Sequence[int],
     groups: int,
     dtype: npt.DTypeLike,
+    winograd: bool = False,
 ) -> KernelPlan:
     """Plan the gradient of `plan_forward`'s convolution by its data; bind with ``(dy, w, dx, workspace)``."""
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
     operands = _result_shape(g, data_shape), weight_shape
     turned = g.turned()
-    if turned is not None and _winograd_pays(turned, dtype):
+    if winograd and turned is not None and _winograd_pays(turned, dtype):
         return WinogradProduct(turned, operands, data_shape, dtype, turned=True)
     if turned is not None and not g.plain and not g.whole:
         unfolded = g.images * g.filters * g.taps * math.prod(turned.windows)
@@ -530,8 +534,9 @@ def plan_weight_gradient(
     pad: Sequence[int],
     groups: int,
     dtype: npt.DTypeLike,
+    winograd: bool = False,
 ) -> KernelPlan:
     """Plan the gradient of `plan_forward`'s convolution by its weights; bind with ``(x, dy, dw, workspace)``."""
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
-    plan = WinogradWeightGradient if _winograd_pays(g, dtype) else _WeightGradient
+    plan = WinogradWeightGradient if winograd and _winograd_pays(g, dtype) else _WeightGradient
     return plan(g, (data_shape, _result_shape(g, data_shape)), weight_shape, dtype)

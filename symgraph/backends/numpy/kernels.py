@@ -347,19 +347,15 @@ def _matmul(operands: Sequence[Array], out: Array, workspace: Any) -> list[Call]
 
 def _plan_conv(specs: Sequence[Spec], result: Spec, **p: Any) -> Any:
     x, w = specs
-    return convolution.plan_forward(x.shape, w.shape, p["stride"], p["dilate"], p["pad"], p["groups"], x.dtype)
+    return convolution.plan_forward(x.shape, w.shape, dtype=x.dtype, **p)
 
 
 def _plan_conv_data(specs: Sequence[Spec], result: Spec, **p: Any) -> Any:
-    return convolution.plan_data_gradient(
-        result.shape, specs[1].shape, p["stride"], p["dilate"], p["pad"], p["groups"], result.dtype
-    )
+    return convolution.plan_data_gradient(p.pop("shape"), specs[1].shape, dtype=result.dtype, **p)
 
 
 def _plan_conv_weight(specs: Sequence[Spec], result: Spec, **p: Any) -> Any:
-    return convolution.plan_weight_gradient(
-        specs[0].shape, result.shape, p["stride"], p["dilate"], p["pad"], p["groups"], result.dtype
-    )
+    return convolution.plan_weight_gradient(specs[0].shape, p.pop("shape"), dtype=result.dtype, **p)
 
 
 def _plan_max_pool(specs: Sequence[Spec], result: Spec, **p: Any) -> Any:

@@ -111,7 +111,6 @@ WAYS: dict[str, dict[str, int]] = {
     "always fold": {"ADD_COST": 0},
     "always turn": {"ADD_COST": 10**9},
     "few summed windows": {"SUMMED_WINDOWS": 1, "BLOCK_BYTES": 512},
-    "never Winograd's": {"WEIGHT_COST": 10**9},
 }
 
 
