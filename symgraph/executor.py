@@ -23,7 +23,7 @@ from symgraph.errors import ArgumentError, BindError, GradientError, ShapeError,
 from symgraph.formats.collector import paused
 from symgraph.graph.gradient import gradient
 from symgraph.graph.infer import Inference, infer
-from symgraph.graph.lower import Hyper, Lowered, Merge, lower, mergeable, renewals
+from symgraph.graph.lower import Hyper, Lowered, Merge, lower, mergeable, mirrored, renewals
 from symgraph.graph.node import Entry, Node
 from symgraph.graph.view import View
 from symgraph.ndarray import NDArray
@@ -680,6 +680,7 @@ class _Bound:
             options=executor._options,
             skip=[k for k in self.lowered.renewed if k < count],
             constant=[] if training or gradients else executor._constants(nodes, self.lowered.inputs),
+            mirrored=mirrored(joint.view),
         )
         self.monitored = [(name, self.plan.outputs[count + j]) for j, (name, _) in enumerate(shown)]
         #: Runs the first half, with fresh random numbers if it reads any; then the gradients.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from symgraph.errors import SymgraphError
+from symgraph.errors import BindError, SymgraphError
 from symgraph.graph.infer import Inference
 from symgraph.graph.node import Node
 from symgraph.graph.trace import STATE_SPEC, trace
@@ -21,11 +21,13 @@ from symgraph.op import Op
 from symgraph.op.backward import Backward
 from symgraph.program import Program, Recorded, Recorder, Spec, Value
 
-__all__ = ["RENEWS", "Hyper", "Lowered", "Merge", "lower", "mergeable", "renewals"]
+__all__ = ["MIRRORS", "RENEWS", "Hyper", "Lowered", "Merge", "lower", "mergeable", "mirrored", "renewals"]
 
 #: The attribute by which a node names the argument whose new value its first output is. A training step stores it in
 #: the argument's array after everyone has read the old value.
 RENEWS = "__renews__"
+#: The attribute by which a node asks that its results be computed again for the gradients, in place of being kept.
+MIRRORS = "__force_mirroring__"
 
 
 class Hyper(NamedTuple):
@@ -109,6 +111,28 @@ def renewals(view: View) -> dict[int, int]:
         taken[target] = node
         found[k] = target
     return found
+
+
+def mirrored(view: View) -> set[str]:
+    """Return the names of the nodes that ask for being computed again.
+
+    Raises
+    ------
+    BindError
+        If a node says neither true nor false.
+    """
+    names = set()
+    for node in view.nodes:
+        text = node.attrs.get(MIRRORS) if node.attrs and node.op is not None else None
+        if text is None:
+            continue
+        if text.lower() not in ("true", "false", "1", "0"):
+            raise BindError(
+                f"the attribute {MIRRORS} is {text!r}; it must be True or False", where=node.name, created=node.created
+            )
+        if text.lower() in ("true", "1"):
+            names.add(node.name)
+    return names
 
 
 def mergeable(inference: Inference) -> list[Merge]:

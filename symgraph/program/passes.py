@@ -41,7 +41,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class PassRecord:
-    """What one pass did: how much there was before and after, milliseconds, and whether it ran at all."""
+    """What one pass did: how much there was before and after, milliseconds, whether it ran at all, and a remark."""
 
     name: str
     before: int
@@ -49,12 +49,13 @@ class PassRecord:
     milliseconds: float
     ran: bool = True
     unit: str = "equations"
+    remark: str = ""
 
     def __str__(self) -> str:
         if not self.ran:
             return f"{self.name:<10} off"
         change = "unchanged" if self.before == self.after else f"{self.before} -> {self.after} {self.unit}"
-        return f"{self.name:<10} {self.milliseconds:8.2f} ms  {change}"
+        return f"{self.name:<10} {self.milliseconds:8.2f} ms  {change}{self.remark and f'; {self.remark}'}"
 
 
 def optimize(

@@ -113,8 +113,8 @@ def test_passes_are_data() -> None:
     net = mx.sym.relu(mx.sym.Variable("x"))
     executor = net.simple_bind(mx.cpu(), grad_req="null", x=(2, 3), options=mx.executor.Options(off={"cse"}))
     passes = json.loads(executor.explain(format="json"))["passes"]
-    assert [p["name"] for p in passes] == [*(p.name for p in PIPELINE), "fuse", "memory"]
-    left_out = {"cse", *(p.name for p in PIPELINE if not p.exact)}
+    assert [p["name"] for p in passes] == [*(p.name for p in PIPELINE), "mirror", "fuse", "memory"]
+    left_out = {"cse", "mirror", *(p.name for p in PIPELINE if not p.exact)}
     for each in passes:
         assert each["ran"] == (each["name"] not in left_out)
         assert each["milliseconds"] >= 0

@@ -34,6 +34,7 @@ from symgraph.errors import ArgumentError, BindError, suggest
 from symgraph.program import PRIMITIVES, Equation, Program, Value
 from symgraph.program.early import split_constants, split_hypers
 from symgraph.program.memory import ALIGNMENT, Buffer, Layout, Place, Step, array_at, plan_memory
+from symgraph.program.mirror import asked_by_environment, mirror
 from symgraph.program.passes import PassRecord, optimize
 from symgraph.program.schedule import Schedule, schedule
 
@@ -42,7 +43,7 @@ __all__ = ["Options", "Plan"]
 Array = np.ndarray[Any, Any]
 
 #: What can be switched off like a pass, though it makes no program.
-_SWITCHES = frozenset({"fuse", "memory"})
+_SWITCHES = frozenset({"mirror", "fuse", "memory"})
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,10 @@ class Options:
     Parameters
     ----------
     off
-        Names of passes to switch off, see `symgraph.program.passes`; also ``"fuse"`` and ``"memory"``.
+        Names of passes to switch off, see `symgraph.program.passes`; also ``"mirror"``, ``"fuse"`` and ``"memory"``.
     on
-        Names of inexact passes to switch on.
+        Names of inexact passes to switch on; also ``"mirror"``, which trades time for memory: see
+        `symgraph.program.mirror`. The environment variable MXNET_BACKWARD_DO_MIRROR switches it on, too.
     jit
         When fused groups are compiled, if the jit extra is installed: ``"background"``, after their first run, in
         another thread, while NumPy does the work; ``"now"``, when the graph is bound; ``"off"``, never. The
@@ -63,17 +65,21 @@ class Options:
         For inference: the names of the arguments that change from run to run. All other arguments, and all states, are
         then taken as constants, and what follows from them alone is computed once. `Executor.refresh` computes it anew
         after they have changed. None: everything may change.
+    budget
+        By how much `mirror` may add to the operations of a step with matrix products and convolutions that it computes
+        again, as a share: 0.35 is enough for all of the forward part of most networks.
 
     Raises
     ------
     ArgumentError
-        If `jit` is another, or `inputs` is a single string.
+        If `jit` is another, `inputs` is a single string, or `budget` is negative or given without `mirror`.
     """
 
     off: Set[str] = frozenset()
-    on: Set[str] = frozenset()
+    on: Set[str] = field(default_factory=lambda: frozenset({"mirror"} if asked_by_environment() else ()))
     jit: str = field(default_factory=lambda: os.environ.get("SYMGRAPH_JIT") or "background")
     inputs: Collection[str] | None = None
+    budget: float = 0.0
 
     def __post_init__(self) -> None:
         if isinstance(self.inputs, str):
@@ -83,13 +89,19 @@ class Options:
             raise ArgumentError(
                 f"jit is {self.jit!r}", hint=suggest(str(self.jit), modes), facts={"modes": ", ".join(modes)}
             )
+        if not self.budget >= 0:
+            raise ArgumentError(f"budget is {self.budget!r}; it is a share of a step's operations, 0 or more")
+        if self.budget and "mirror" not in self.on - self.off:
+            raise ArgumentError(
+                f"budget={self.budget!r} is for computing values again, which is off; pass on={{'mirror'}}, too"
+            )
 
     @classmethod
     def none(cls) -> Options:
         """Return options with every optimisation off."""
         from symgraph.program.passes import PIPELINE
 
-        return cls(off=frozenset({*(p.name for p in PIPELINE), "fuse", "memory"}), jit="off")
+        return cls(off=frozenset({*(p.name for p in PIPELINE), *_SWITCHES}), jit="off")
 
 
 def aligned(nbytes: int) -> Array:
@@ -125,6 +137,8 @@ class Plan:
     constant
         Indices of inputs that do not change between runs. What follows from them alone is computed by `refresh`,
         which must be called before the first run and after they have changed.
+    mirrored
+        Origins of equations that are to be computed again for the gradients, in place of keeping their results.
 
     Attributes
     ----------
@@ -149,13 +163,16 @@ class Plan:
         options: Options | None = None,
         skip: Iterable[int] = (),
         constant: Collection[int] = (),
+        mirrored: Iterable[str] = (),
     ) -> None:
         options = options or Options()
         self._skip = frozenset(skip)
         targets = dict(targets or {})
         self.accumulate = frozenset(accumulate)
         self.options = options
-        optimized, self.passes = optimize(program, xp.apply, options.off - _SWITCHES, options.on, known=_SWITCHES)
+        optimized, self.passes = optimize(
+            program, xp.apply, options.off - _SWITCHES, options.on - _SWITCHES, known=_SWITCHES
+        )
         start = time.perf_counter()
         rest, self.setup = split_constants(optimized, constant)
         if constant:
@@ -165,28 +182,58 @@ class Plan:
         self._kept = arrays[len(self._given) :]
         self.program, self.prologue = split_hypers(rest)
         self.program = _with_copies(self.program, stores)
-        results = self.program.outputs
         stored = dict(stores)
-        pairs = [(results[o], self.program.inputs[i]) for o, i in stores]
-        kept = [v for k, v in enumerate(results) if k not in stored and k not in self._skip]
-        half = [k for k in (range(len(results)) if first is None else first) if k not in self._skip]
-        self._half = frozenset(half)
+        count = len(program.outputs)
+        self._half = frozenset(k for k in (range(count) if first is None else first) if k not in self._skip)
+        self._mirror(stores, frozenset(mirrored))
         start = time.perf_counter()
-        self.schedule: Schedule = schedule(
-            self.program, [results[k] for k in half], pairs, fuse="fuse" not in options.off
-        )
+        self.schedule: Schedule = self._scheduled(self.program, stores)
         self._record("fuse", len(self.program.equations), len(self.schedule.steps), start, "steps")
         start = time.perf_counter()
-        self.layout: Layout = plan_memory(
-            self.program, self.schedule.steps, pairs, kept, _workspace, share="memory" not in options.off
-        )
+        self.layout: Layout = self._laid_out(self.program, self.schedule, stores)
         self._record("memory", self.layout.unplanned_bytes, self.layout.arena_bytes, start, "bytes")
-        self._refuse_late_reads(pairs)
+        self._refuse_late_reads(self._pairs(self.program, stores))
         self._bind(arrays, stored, targets, hypers)
 
-    def _record(self, name: str, before: int, after: int, start: float, unit: str) -> None:
+    def _pairs(self, program: Program, stores: Sequence[tuple[int, int]]) -> list[tuple[Value, Value]]:
+        return [(program.outputs[o], program.inputs[i]) for o, i in stores]
+
+    def _scheduled(self, program: Program, stores: Sequence[tuple[int, int]]) -> Schedule:
+        first = [v for k, v in enumerate(program.outputs) if k in self._half]
+        return schedule(program, first, self._pairs(program, stores), fuse="fuse" not in self.options.off)
+
+    def _laid_out(self, program: Program, made: Schedule, stores: Sequence[tuple[int, int]]) -> Layout:
+        stored = dict(stores)
+        kept = [v for k, v in enumerate(program.outputs) if k not in stored and k not in self._skip]
+        share = "memory" not in self.options.off
+        return plan_memory(program, made.steps, self._pairs(program, stores), kept, _workspace, share=share)
+
+    def _mirror(self, stores: Sequence[tuple[int, int]], asked: Set[str]) -> None:
+        """Compute values again in place of keeping them, where the options, or nodes, ask for it."""
+        on = "mirror" in self.options.on
+        if "mirror" in self.options.off or not (on or asked):
+            self.passes.append(PassRecord("mirror", 0, 0, 0.0, ran=False))
+            return
+        start, program = time.perf_counter(), self.program
+        stored = dict(stores)
+        halves = len(self._half | self._skip | stored.keys()) < len(program.outputs)
+        found = mirror(
+            program,
+            [v for k, v in enumerate(program.outputs) if k in self._half and k not in stored],
+            lambda p: self._laid_out(p, self._scheduled(p, stores), stores).arena_bytes,
+            # The second half comes when inputs have been renewed.
+            fixed=[program.inputs[i] for i in stored.values()] if halves else (),
+            asked=asked,
+            cheap=on,
+            budget=self.options.budget,
+        )
+        found.program.verify(program)
+        self.program = found.program
+        self._record("mirror", found.before, found.after, start, "bytes", str(found))
+
+    def _record(self, name: str, before: int, after: int, start: float, unit: str, remark: str = "") -> None:
         spent = (time.perf_counter() - start) * 1e3
-        self.passes.append(PassRecord(name, before, after, spent, name not in self.options.off, unit))
+        self.passes.append(PassRecord(name, before, after, spent, name not in self.options.off, unit, remark))
 
     def _refuse_late_reads(self, stores: Sequence[tuple[Value, Value]]) -> None:
         """Refuse a second half that reads an input which the first half has renewed."""

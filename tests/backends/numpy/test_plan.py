@@ -18,7 +18,7 @@ from symgraph.backends.numpy import blocks, eager, kernels, threads
 from symgraph.backends.numpy import plan as module
 from symgraph.backends.numpy.plan import Options, Plan
 from symgraph.errors import ArgumentError, BindError
-from symgraph.program import PRIMITIVES, Recorded, Recorder, Spec
+from symgraph.program import PRIMITIVES, Recorded, Recorder, Spec, mirror
 from symgraph.program import schedule as scheduling
 from symgraph.program.passes import PIPELINE
 from tests.alarm import Alarm, duration, interrupted
@@ -99,6 +99,15 @@ def test_each_optimization_can_be_off(case: Case, off: str, apart: bool) -> None
     check(case, Options(off=frozenset([off])))
     if apart:
         check(case, Options(off=frozenset(SWITCHES) - {off}))
+
+
+@given(case=cases(), large=st.booleans(), budget=st.sampled_from((0.0, 9.0)))
+@settings(max_examples=150)
+def test_what_is_computed_again_has_the_same_bits(case: Case, large: bool, budget: float) -> None:
+    with pytest.MonkeyPatch.context() as patch, engine(1, 64 if large else None):
+        patch.setattr(mirror, "_GAIN", -99.0)  # whatever can be computed again is, though it gains nothing
+        patch.setattr(mirror, "_SMALL", 0.0)
+        check(case, Options(on=frozenset({"mirror"}), budget=budget))
 
 
 @given(case=cases())
@@ -346,7 +355,7 @@ def test_the_passes_are_told() -> None:
         recorder, [recorder.sum(recorder.exp(x * 1.0))], [np.ones(2, F32)], options=Options(off=frozenset(["cse"]))
     )
     told = {p.name: p for p in plan.passes}
-    assert list(told) == [*(p.name for p in PIPELINE), "fuse", "memory"]
+    assert list(told) == [*(p.name for p in PIPELINE), "mirror", "fuse", "memory"]
     assert not told["cse"].ran
     assert (told["simplify"].before, told["simplify"].after) == (3, 2)
     assert told["memory"].after == plan.layout.arena_bytes
