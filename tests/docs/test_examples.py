@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from symgraph import engine
+from symgraph.backends.numpy import blas, threads
 from tests.snapshots import ROOT
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -47,6 +49,16 @@ def run_document(text: str, name: str) -> None:
         else:
             # Empty lines in front: a traceback then names the document's own line.
             exec(compile("\n" * before + source, name, "exec", dont_inherit=True), namespace)  # noqa: S102 - our own documents
+
+
+@pytest.fixture(autouse=True)
+def number_of_threads() -> Iterator[None]:
+    """What a document does to the number of threads ends with it."""
+    before = engine.num_threads()
+    yield
+    threads.set_worker_count(before.own)
+    if before.blas is not None:
+        blas.set_thread_count(before.blas)
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=relative)

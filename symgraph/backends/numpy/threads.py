@@ -27,12 +27,7 @@ SPLIT_ELEMENTS = 1 << 21
 
 
 def _available() -> int:
-    """Return `SYMGRAPH_NUM_THREADS` if it is set, else the number of cores this process may use."""
-    text = os.environ.get("SYMGRAPH_NUM_THREADS", "").strip()
-    if text:
-        if not text.isdecimal() or int(text) < 1:
-            raise ValueError(f"SYMGRAPH_NUM_THREADS is {text!r}, expected a positive integer")
-        return int(text)
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
@@ -46,13 +41,7 @@ _local = threading.local()
 
 
 def worker_count() -> int:
-    """Return how many threads work on one task list, the calling one included.
-
-    Raises
-    ------
-    ValueError
-        If the environment variable `SYMGRAPH_NUM_THREADS` is not a positive integer.
-    """
+    """Return how many threads work on one task list, the calling one included."""
     global _count
     if _count is None:
         _count = _available()
@@ -60,17 +49,10 @@ def worker_count() -> int:
 
 
 def set_worker_count(count: int) -> None:
-    """Set how many threads work on one task list; plans made before keep the number of parts they were made with.
-
-    Raises
-    ------
-    ValueError
-        If `count` is less than 1.
-    """
+    """Set how many threads work on one task list; plans made before keep the number of parts they were made with."""
     global _count
-    if count < 1:
-        raise ValueError(f"the number of threads is {count}, expected at least 1")
-    _count = int(count)
+    assert count >= 1
+    _count = count
 
 
 class _Job:

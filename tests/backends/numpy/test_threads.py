@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -118,33 +116,6 @@ def test_a_forked_child_has_workers_of_its_own() -> None:
         finally:
             os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
-
-
-@pytest.mark.parametrize(("text", "printed"), [(" 3 ", "3")])
-def test_the_environment_sets_the_count(text: str, printed: str) -> None:
-    assert count_of(text).stdout.strip() == printed
-
-
-@pytest.mark.parametrize("text", ["0", "1.5"])
-def test_a_bad_count_in_the_environment_is_refused(text: str) -> None:
-    assert f"SYMGRAPH_NUM_THREADS is {text!r}, expected a positive integer" in count_of(text).stderr
-
-
-def count_of(text: str) -> subprocess.CompletedProcess[str]:
-    """Ask a new process for its number of workers."""
-    program = "from symgraph.backends.numpy import threads; print(threads.worker_count())"
-    return subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "SYMGRAPH_NUM_THREADS": text},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_a_bad_count_is_refused() -> None:
-    with pytest.raises(ValueError, match="number of threads is 0"):
-        threads.set_worker_count(0)
 
 
 @given(st.integers(1, 1000), st.integers(1, 40))
