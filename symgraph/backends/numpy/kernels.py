@@ -205,19 +205,41 @@ def _cumsum(operands: Sequence[Array], out: Array, workspace: Any, axis: int, re
     return [(np.add.accumulate, x, axis, None, out)]
 
 
+#: Bytes of a result at a time where NumPy returns a fresh array.
+_PART_BYTES = 1 << 18
+
+
 def _store(out: Array, function: Callable[..., Array], *arguments: Any) -> None:
     """Copy a fresh result; for rare functions that NumPy offers without ``out``."""
     copyto(out, function(*arguments))
 
 
+def _stored(function: Callable[..., Array], operands: Sequence[Array], out: Array, axis: int, *rest: Any) -> list[Call]:
+    """Return calls of a function along an axis that NumPy offers without ``out``, each for a part of the result.
+
+    Operands have the rank of the result, and its lengths along the other axes, or 1.
+    """
+    others = [k for k in range(out.ndim) if k != axis]
+    cut = max(others, key=lambda k: out.shape[k], default=None)
+    if cut is None or out.nbytes <= _PART_BYTES:
+        return [(_store, out, function, *operands, *rest)]
+    n = out.shape[cut]
+    length = max(1, n * _PART_BYTES // out.nbytes)
+    calls: list[Call] = []
+    for start in range(0, n, length):
+        part = (*[slice(None)] * cut, slice(start, start + length))
+        calls.append((_store, out[part], function, *(x[part] if x.shape[cut] == n else x for x in operands), *rest))
+    return calls
+
+
 @kernel("sort")
 def _sort(operands: Sequence[Array], out: Array, workspace: Any, axis: int) -> list[Call]:
-    return [(_store, out, np.sort, operands[0], axis, "stable")]
+    return [(copyto, out, operands[0]), (out.sort, axis, "stable")]
 
 
 @kernel("argsort")
 def _argsort(operands: Sequence[Array], out: Array, workspace: Any, axis: int) -> list[Call]:
-    return [(_store, out, np.argsort, operands[0], axis, "stable")]
+    return _stored(np.argsort, operands, out, axis, axis, "stable")
 
 
 # -- rearranging ------------------------------------------------------------------------------------------------------
@@ -300,7 +322,7 @@ def _take_add(operands: Sequence[Array], out: Array, workspace: Any, shape: Any,
 
 @kernel("take_along_axis")
 def _take_along_axis(operands: Sequence[Array], out: Array, workspace: Any, axis: int) -> list[Call]:
-    return [(_store, out, np.take_along_axis, *operands, axis)]
+    return _stored(np.take_along_axis, operands, out, axis, axis)
 
 
 def _put_along_axis_run(out: Array, indices: Array, updates: Array, axis: int) -> None:
@@ -320,7 +342,12 @@ def _gather(x: Array, indices: Array) -> Array:
 
 @kernel("gather_nd")
 def _gather_nd(operands: Sequence[Array], out: Array, workspace: Any) -> list[Call]:
-    return [(_store, out, _gather, *operands)]
+    x, indices = operands
+    if indices.ndim < 2 or out.nbytes <= _PART_BYTES:
+        return [(_store, out, _gather, x, indices)]
+    length = max(1, len(out) * _PART_BYTES // out.nbytes)
+    parts = [slice(start, start + length) for start in range(0, len(out), length)]
+    return [(_store, out[part], _gather, x, indices[:, part]) for part in parts]
 
 
 def _scatter(out: Array, indices: Array, updates: Array) -> None:
@@ -335,14 +362,21 @@ def _scatter_nd_add(operands: Sequence[Array], out: Array, workspace: Any, shape
 # -- linear algebra, convolution, pooling -----------------------------------------------------------------------------
 
 
-def _matmul_half(x: Array, y: Array, out: Array) -> None:
-    # NumPy multiplies half matrices without BLAS; through float32 it is faster, and rounded once.
-    copyto(out, np.matmul(x.astype(np.float32), y.astype(np.float32)), casting="same_kind")
+def _matmul_bytes(specs: Sequence[Spec], result: Spec) -> int:
+    return 4 * sum(s.size for s in (*specs, result)) if result.dtype == np.float16 else 0
 
 
-@kernel("matmul")
+@kernel("matmul", _matmul_bytes)
 def _matmul(operands: Sequence[Array], out: Array, workspace: Any) -> list[Call]:
-    return [(_matmul_half if out.dtype == np.float16 else np.matmul, *operands, out)]
+    if out.dtype != np.float16 or workspace is None:
+        return [(np.matmul, *operands, out)]
+    # NumPy multiplies half matrices without BLAS; through float32 it is faster, and rounded once.
+    floats, start = [], 0
+    for x in (*operands, out):
+        floats.append(workspace[start : start + 4 * x.size].view(np.float32).reshape(x.shape))
+        start += 4 * x.size
+    copies = [(copyto, y, x) for y, x in zip(floats, operands, strict=False)]
+    return [*copies, (np.matmul, *floats), (copyto, out, floats[-1], "same_kind")]
 
 
 def _plan_conv(specs: Sequence[Spec], result: Spec, **p: Any) -> Any:
@@ -418,11 +452,11 @@ def _arange(
 
 
 def _uniform(out: Array, state: Array, key: int) -> None:
-    copyto(out, random_bits.uniform(state, key, out.shape, out.dtype))
+    random_bits.uniform(state, key, out.shape, out.dtype, out)
 
 
 def _normal(out: Array, state: Array, key: int) -> None:
-    copyto(out, random_bits.normal(state, key, out.shape, out.dtype))
+    random_bits.normal(state, key, out.shape, out.dtype, out)
 
 
 @kernel("random_uniform")

@@ -28,6 +28,9 @@ __all__ = ["normal", "uniform", "words"]
 
 Array = np.ndarray[Any, Any]
 
+#: Numbers computed at a time: all that is on the way fits the first caches.
+_BLOCK = 8192
+
 
 class _Source(threading.local):
     """One generator a thread, set anew for every draw: a sixth of the cost of making one."""
@@ -52,7 +55,7 @@ def _source() -> _Source:
     return _Source()
 
 
-def uniform(state: Array, key: int, shape: tuple[int, ...], dtype: Any) -> Array:
+def uniform(state: Array, key: int, shape: tuple[int, ...], dtype: Any, out: Array | None = None) -> Array:
     """Return uniform numbers in [0, 1).
 
     Parameters
@@ -66,24 +69,25 @@ def uniform(state: Array, key: int, shape: tuple[int, ...], dtype: Any) -> Array
     dtype
         float16, float32 or float64. A number is the top 11, 24 or 53 bits of a 16, 32 or 64-bit word, times 2**-11,
         2**-24 or 2**-53, so it is never 1.
+    out
+        Array of that shape and dtype, contiguous, to write into.
 
     Raises
     ------
     DTypeError
         If the dtype is not one of these.
     """
-    dtype = np.dtype(dtype)
+    flat = _flat(shape, dtype, out)
     generator = _source().at(state, key)
-    if dtype == np.float32 or dtype == np.float64:
-        return np.asarray(generator.random(shape, dtype=dtype))
-    if dtype != np.float16:
-        raise DTypeError(f"random numbers of element type {dtype} are not defined")
-    size = math.prod(shape)
-    words = _words(-(-size // 4)).view("<u2")[:size]
-    return ((words >> np.uint16(5)).astype(np.float16) * np.float16(2.0**-11)).reshape(shape)
+    if flat.dtype != np.float16:
+        generator.random(dtype=flat.dtype, out=flat)
+    else:
+        half = _words(-(-flat.size // 4)).view("<u2")[: flat.size]
+        np.multiply((half >> np.uint16(5)).astype(np.float16), np.float16(2.0**-11), out=flat)
+    return flat.reshape(shape) if out is None else out
 
 
-def normal(state: Array, key: int, shape: tuple[int, ...], dtype: Any) -> Array:
+def normal(state: Array, key: int, shape: tuple[int, ...], dtype: Any, out: Array | None = None) -> Array:
     """Return standard normal numbers, by the transform of Box and Muller (1958).
 
     Every number depends on its own words alone, so any engine that has the bits can compute it. For n numbers and
@@ -93,26 +97,40 @@ def normal(state: Array, key: int, shape: tuple[int, ...], dtype: Any) -> Array:
 
     Parameters and errors are those of `uniform`.
     """
+    flat = _flat(shape, dtype, out)
+    width: Any = np.float64 if flat.dtype == np.float64 else np.float32
+    half = -(-flat.size // 2)
+    # The radius waits where the cosines go; what is rounded more coarsely than it needs a place of its own.
+    radius = np.empty(half, width) if flat.dtype == np.float16 else flat[:half]
+    generator = _source().at(state, key)
+    for k in range(0, half, _BLOCK):
+        part = radius[k : k + _BLOCK]
+        u = generator.random(part.size)
+        np.subtract(1.0, u, out=u)
+        np.copyto(part, u, casting="same_kind")
+        np.log(part, out=part)
+        np.multiply(part, width(-2.0), out=part)
+        np.sqrt(part, out=part)
+    for k in range(0, half, _BLOCK):
+        r = radius[k : k + _BLOCK]
+        angle = generator.random(r.size, dtype=width)
+        np.multiply(angle, width(2 * math.pi), out=angle)
+        sine = np.sin(angle)
+        np.multiply(sine, r, out=sine)
+        np.cos(angle, out=angle)
+        np.multiply(angle, r, out=angle)
+        np.copyto(flat[k : k + r.size], angle, casting="same_kind")
+        there = flat[half + k : half + k + r.size]
+        np.copyto(there, sine[: there.size], casting="same_kind")
+    return flat.reshape(shape) if out is None else out
+
+
+def _flat(shape: tuple[int, ...], dtype: Any, out: Array | None) -> Array:
+    """Return the array to write into, flat."""
     dtype = np.dtype(dtype)
     if dtype not in (np.float16, np.float32, np.float64):
         raise DTypeError(f"random numbers of element type {dtype} are not defined")
-    width: Any = np.float64 if dtype == np.float64 else np.float32
-    size = math.prod(shape)
-    half = -(-size // 2)
-    generator = _source().at(state, key)
-    u = generator.random(half)
-    radius = np.subtract(1.0, u, out=u).astype(width, copy=False)
-    np.log(radius, out=radius)
-    np.multiply(radius, width(-2.0), out=radius)
-    np.sqrt(radius, out=radius)
-    angle = generator.random(half, dtype=width)
-    np.multiply(angle, width(2 * math.pi), out=angle)
-    result = np.empty(2 * half, width)
-    np.cos(angle, out=result[:half])
-    np.sin(angle, out=result[half:])
-    result[:half] *= radius
-    result[half:] *= radius
-    return result[:size].astype(dtype, copy=False).reshape(shape)
+    return np.empty(math.prod(shape), dtype) if out is None else out.reshape(-1)
 
 
 def words(state: Array, key: int, count: int) -> Array:

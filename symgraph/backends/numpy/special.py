@@ -65,15 +65,16 @@ def _elementwise(
             dtype: np.dtype[Any] = np.dtype(np.float64)
             if single is not None and x.dtype in (np.float32, np.float16):
                 compute, dtype = single, np.dtype(np.float32)
-            # What is not contiguous goes through a copy; a block is written when it has been read.
-            source = np.ascontiguousarray(x).reshape(-1)
-            target = (out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)).reshape(-1)
-            with np.errstate(all="ignore"):
-                for begin in range(0, source.size, BLOCK):
-                    block = slice(begin, begin + BLOCK)
-                    np.copyto(target[block], compute(source[block].astype(dtype)), casting="same_kind")
-            if not out.flags.c_contiguous:
-                np.copyto(out, target.reshape(out.shape))
+            if not x.size:
+                return out
+            # What is not contiguous goes through buffers of a block. `out` may be `x`: a block is written when it has
+            # been read.
+            blocks = np.nditer(
+                [x, out], ["external_loop", "buffered"], [["readonly"], ["writeonly"]], order="C", buffersize=BLOCK
+            )
+            with np.errstate(all="ignore"), blocks:
+                for source, target in blocks:
+                    np.copyto(target, compute(source.astype(dtype)), casting="same_kind")
             return out
 
         function.__name__ = function.__qualname__ = double.__name__
