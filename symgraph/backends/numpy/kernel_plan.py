@@ -32,7 +32,7 @@ __all__ = [
     "Scratch",
     "Step",
     "chain",
-    "planewise",
+    "inside",
 ]
 
 Array = npt.NDArray[Any]
@@ -48,7 +48,7 @@ ALIGNMENT = 64
 
 
 class Chain:
-    """A callable that makes all calls of `steps` in order."""
+    """A callable that makes all calls of `steps` in order; others may take their place, if they do the same."""
 
     __slots__ = ("steps",)
 
@@ -118,15 +118,19 @@ class Planewise:
         self.run()
 
 
-def planewise(call: object) -> Iterator[Planewise]:
-    """Yield what a prepared call does plane by plane."""
-    if isinstance(call, Planewise):
+def inside(call: object) -> Iterator[Planewise | Chain]:
+    """Yield what a prepared call is made of: what it does plane by plane, and all chains, a chain before its steps."""
+    if isinstance(call, functools.partial):
+        yield from inside(call.func)
+    elif isinstance(call, Planewise):
         yield call
-    elif isinstance(call, functools.partial):
-        yield from planewise(call.func)
-    elif isinstance(call, (Chain, Parallel)):
-        for part in call.tasks if isinstance(call, Parallel) else (function for function, _ in call.steps):
-            yield from planewise(part)
+    elif isinstance(call, Parallel):
+        for task in call.tasks:
+            yield from inside(task)
+    elif isinstance(call, Chain):
+        yield call
+        for function, _ in call.steps:
+            yield from inside(function)
 
 
 class Scratch:

@@ -15,11 +15,12 @@ pytest.importorskip("numba")
 
 import symgraph as mx
 from symgraph.backends.numba import compiler, kernels
-from symgraph.backends.numpy import convolution, pooling, threads
-from symgraph.backends.numpy.kernel_plan import KernelPlan, Planewise, Step, chain, planewise
+from symgraph.backends.numpy import convolution, pooling, threads, winograd
+from symgraph.backends.numpy.kernel_plan import KernelPlan, Planewise, Step, chain, inside
 from symgraph.executor import Options
 from tests.backends.numpy import test_convolution as convolutions
 from tests.backends.numpy import test_pooling as poolings
+from tests.backends.numpy import test_winograd as winograds
 from tests.program.generate import data, same_bits
 
 Array = np.ndarray[Any, Any]
@@ -65,7 +66,7 @@ def compare(plan: KernelPlan, *operands: Array) -> Array:
     return results[0]
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(poolings.cases(), st.sampled_from(("float32", "float64")), CUTS)
 @example(poolings.Case((1, 1, 7, 7), (7, 7), (1, 1), ((0, 0), (0, 0))), "float32", (1, 1))
 @example(poolings.Case((2, 3, 40, 70), (3, 3), (2, 2), ((1, 1), (1, 1))), "float32", (3, 20000))
@@ -81,7 +82,7 @@ def test_pooling(case: poolings.Case, dtype: str, sizes: tuple[int, int]) -> Non
         compare(pooling.plan_gather(*a), x, y, z)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(convolutions.cases(), st.sampled_from(("float32", "float64")), CUTS)
 @example(convolutions.Case((3, 4, 40, 50), (4, 4, 3, 3), (1, 1), (1, 1), (1, 1)), "float32", (1, 30000))
 @example(convolutions.Case((3, 4, 40, 50), (4, 4, 3, 3), (2, 2), (1, 1), (1, 1)), "float32", (3, 30000))
@@ -93,6 +94,22 @@ def test_convolution(case: convolutions.Case, dtype: str, sizes: tuple[int, int]
         compare(convolution.plan_forward(*case, np.dtype(dtype)), x, w)
         compare(convolution.plan_data_gradient(*case, np.dtype(dtype)), dy, w)
         compare(convolution.plan_weight_gradient(*case, np.dtype(dtype)), x, dy)
+
+
+@pytest.mark.parametrize("way", winograds.CUTS)
+@settings(max_examples=12)
+@given(winograds.cases(), st.sampled_from(("float32", "float64")), CUTS)
+def test_winograd(way: str, case: convolutions.Case, dtype: str, sizes: tuple[int, int]) -> None:
+    x, w, dy = (numbers(shape, dtype, seed) for seed, shape in enumerate((case.data, case.weight, case.result)))
+    with cut(*sizes), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convolution, "WEIGHT_COST", -(10**9))
+        for name, value in winograds.CUTS[way].items():
+            patch.setattr(winograd, name, value)
+        plan = convolution.plan_forward(*case, np.dtype(dtype), winograd=True)
+        assert isinstance(plan, winograd.WinogradProduct)
+        compare(plan, x, w)
+        compare(convolution.plan_data_gradient(*case, np.dtype(dtype), winograd=True), dy, w)
+        compare(convolution.plan_weight_gradient(*case, np.dtype(dtype), winograd=True), x, dy)
 
 
 # -- steps ------------------------------------------------------------------------------------------------------------
@@ -232,6 +249,83 @@ def test_types_that_are_left_to_numpy() -> None:
     run_steps(make, np.ones((0, 8)), state="NumPy: there is nothing to do")
 
 
+# -- runs between other calls -----------------------------------------------------------------------------------------
+
+
+def run_chain(steps: Callable[..., list[Step]], *arrays: Array, state: str = "in part compiled", called: int) -> None:
+    """Run a chain by NumPy and compiled, and compare all arrays; the compiled chain makes so many calls."""
+    by_numpy, by_loops = [x.copy() for x in arrays], [x.copy() for x in arrays]
+    with np.errstate(all="ignore"):
+        chain(steps(*by_numpy))()
+        call = chain(steps(*by_loops))
+        kernel = kernels.Kernel(call, "now")
+        assert kernel.state == state
+        call()
+    for x, y in zip(by_numpy, by_loops, strict=True):
+        assert same_bits(x, y)
+    fast: Any = kernel.parts[0]._fast
+    assert (len(fast.steps) if fast else 0) == called
+
+
+def test_runs_between_products() -> None:
+    def steps(x: Array, y: Array, z: Array) -> list[Step]:
+        return [
+            (np.add, (x, y, x)),
+            (np.multiply, (x, 0.5, y)),
+            (np.matmul, (x, y, z)),
+            (np.add, (z, z, z)),
+            (np.matmul, (x, z, y)),
+            (x.fill, (3,)),
+            (np.exp, (y, y)),
+            (np.subtract, (y, x, y)),
+            (y[:, :0].fill, (3,)),
+            (np.copyto, (x, y)),
+        ]
+
+    run_chain(steps, *(np.random.default_rng(k).random((9, 9)) for k in range(3)), called=7)
+
+
+def test_a_step_that_is_left_to_numpy_parts_a_run() -> None:
+    def steps(x: Array, half: Array) -> list[Step]:
+        return [
+            (np.add, (x, x, x)),
+            (np.add, (x, 1, x)),
+            (np.add, (half, half, half)),
+            (x.fill, (1,)),
+            (np.add, (x, x, x)),
+        ]
+
+    run_chain(steps, floats(5, 6), np.ones(7, np.float16), called=3)
+
+
+def test_runs_about_no_element() -> None:
+    run_chain(
+        lambda x: [(x.fill, (1,)), (np.add, (x, x, x))],
+        np.ones((0, 3)),
+        state="in part NumPy: there is nothing to do",
+        called=0,
+    )
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_cells_alike_are_looked_into_once(apart: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[object] = []
+    fused = kernels._fused
+    monkeypatch.setattr(kernels, "_fused", lambda lines: looked.append(lines) or fused(lines))
+
+    def steps(x: Array, y: Array, z: Array) -> list[Step]:
+        made: list[Step] = []
+        for k in range(5):
+            # The fourth cell reads what its first step writes for other elements.
+            other = z[k, :, 2:] if apart or k != 3 else y[k, :, 1:-1]
+            made += [(np.add, (x[k, :, 2:], x[k, :, :-2], y[k, :, 2:])), (np.add, (x[k, :, 2:], other, z[k, :, 2:]))]
+            made.append((np.exp, (y[k], y[k])))
+        return made
+
+    run_chain(steps, *(floats(5, 6, 9, seed=k) for k in range(3)), called=10)
+    assert len(looked) == (1 if apart else 2)
+
+
 # -- when -------------------------------------------------------------------------------------------------------------
 
 
@@ -288,12 +382,13 @@ def test_sizes_share_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(compiler._table) == 1
 
 
-def test_what_is_planewise_is_found_everywhere() -> None:
+def test_what_is_inside_is_found_everywhere() -> None:
     one, two = (Planewise(lambda: None, [np.ones(0)], lambda _, x: []) for _ in range(2))
-    call = threads.parallel([chain([(one, ()), (print, ())]), chain([(two, ())])])
-    assert list(planewise(chain([(call, ())]))) == [one, two]
-    assert kernels.Kernel(call, "off").state == "NumPy"
-    assert kernels.Kernel(call, "now").state == "NumPy, its copies: NumPy: there is nothing to do"
+    first, second = chain([(one, ()), (print, ())]), chain([(chain, ()), (two, ())])
+    whole = chain([(threads.parallel([first, second]), ()), (print, ())])
+    assert list(inside(whole)) == [whole, first, one, second, two]
+    assert kernels.Kernel(whole, "off").state == "NumPy"
+    assert kernels.Kernel(whole, "now").state == "in part NumPy: there is nothing to do"
     assert kernels.Kernel(print, "now").state == "NumPy"
 
 
