@@ -16,6 +16,7 @@ import numpy as np
 
 from symgraph.errors import ArgumentError, suggest
 from symgraph.program import rules
+from symgraph.program.horizontal import accumulate, stack
 from symgraph.program.recorder import Recorded, Recorder
 from symgraph.program.values import Equation, Program, Value
 
@@ -385,7 +386,10 @@ PIPELINE: list[Pass] = [
     Pass("relax", "Apply the inexact rules, too; off by default.", _simplifier(exact=False), exact=False),
     Pass("absorb", "Scale the filters of a convolution instead of its result; off by default.", absorb, exact=False),
     Pass("winograd", "Let 3 x 3 convolutions be computed by fewer products; off by default.", winograd, exact=False),
-    # Again: simplification makes equal equations, and leaves some that nobody reads.
+    Pass("stack", "Make one product of those in a sum or with one matrix; off by default.", stack, exact=False),
+    # Again: these make equal equations, and leave some that nobody reads.
     Pass("cse again", "Merge what simplification made equal.", cse),
     Pass("dead again", "Drop what simplification left over.", dead),
+    # Last: it changes nothing but the order.
+    Pass("accumulate", "Compute each term of a long sum just before it is added.", accumulate),
 ]

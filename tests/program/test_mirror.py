@@ -102,6 +102,7 @@ def test_a_network_learns_the_same(name: str, apart: bool) -> None:
         "dropout": [True, True],
         "chain": [False, True],
         "MLP": [False, True],
+        "LSTM": [apart, apart],
     }
     assert gained == expected.get(name, [False, False])
 
