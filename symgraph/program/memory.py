@@ -427,7 +427,7 @@ def _store_in_place(layout: Layout, stores: Sequence[tuple[Value, Value]], share
                     direct &= equation.primitive.kind == "map" and _whole(v, layout.places[id(v)])
                     direct &= v.shape == new.shape
                     if rk == k and equation.primitive.name == "where":
-                        direct &= v is equation.inputs[2] and v not in equation.inputs[:2]
+                        direct &= v is equation.inputs[1] and v not in (equation.inputs[0], equation.inputs[2])
             direct &= equation.primitive.kind == "map" or all(
                 layout.places[id(v)].buffer is not target for v in equation.inputs
             )
@@ -587,7 +587,7 @@ def _compute_in_place(layout: Layout) -> None:
                 continue
             if place.buffer.parent is not None or place.buffer.first != t or not _whole(out, place):
                 continue
-            operands = equation.inputs[2:] if equation.primitive.name == "where" else equation.inputs
+            operands = equation.inputs[1:2] if equation.primitive.name == "where" else equation.inputs
             for v in operands:
                 source = layout.places.get(id(v))
                 if source is None:
@@ -608,7 +608,7 @@ def _compute_in_place(layout: Layout) -> None:
                     and v.shape == out.shape
                     and v.dtype.itemsize == out.dtype.itemsize
                     and _whole(v, source)
-                    and not (equation.primitive.name == "where" and v in equation.inputs[:2])
+                    and not (equation.primitive.name == "where" and v in (equation.inputs[0], equation.inputs[2]))
                 ):
                     mine = owners.pop(id(place.buffer))
                     for value_id in mine:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from symgraph.program import memory
-from symgraph.program.memory import Layout
+from symgraph.program.memory import _SLACK_BYTES, Layout
 from tests.networks import NETWORKS
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_peak_of_a_training_step_is_near_its_bound(name: str) -> None:
     layout: Layout = NETWORKS[name]().step().bound(True).plan.layout
-    assert layout.live_bytes <= layout.arena_bytes <= 1.05 * layout.live_bytes
+    # For a few kilobytes the packing does not try on.
+    assert layout.live_bytes <= layout.arena_bytes <= max(1.05 * layout.live_bytes, layout.live_bytes + _SLACK_BYTES)
     assert layout.arena_bytes < layout.unplanned_bytes / 4
 
 

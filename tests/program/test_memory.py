@@ -125,7 +125,7 @@ class Machine:
         # reads element by element in the same place, and that no other operand overlaps.
         memory, where = self.bytes_of(out)
         mapped = equation.primitive.kind == "map"
-        replaced = equation.inputs[2:] if equation.primitive.name == "where" else equation.inputs
+        replaced = equation.inputs[1:2] if equation.primitive.name == "where" else equation.inputs
         here = [v for v in replaced if mapped and self.same_place(v, out, out.shape)]
         memory[where] = -2
         for v in equation.inputs:
@@ -434,11 +434,11 @@ def test_what_can_fail_does_not_write_into_an_input() -> None:
     assert layout_of(recorder, [], [(new, w), (n - recorder.sum(new), n)]).stored == [False, True]
 
 
-def test_where_writes_over_its_last_operand_only() -> None:
+def test_where_writes_over_its_second_operand_only() -> None:
     recorder, (c, w) = inputs((9,), (9,))
-    assert layout_of(recorder, [], [(recorder.where(c > 0, c, w), w)]).stored == [True]
+    assert layout_of(recorder, [], [(recorder.where(c > 0, w, c), w)]).stored == [True]
     recorder, (c, w) = inputs((9,), (9,))
-    assert layout_of(recorder, [], [(recorder.where(c > 0, w, c), w)]).stored == [False]
+    assert layout_of(recorder, [], [(recorder.where(c > 0, c, w), w)]).stored == [False]
     recorder, (c, w) = inputs((9,), (9,))
     assert layout_of(recorder, [], [(recorder.where(c > 0, recorder.stop_gradient(w), w), w)]).stored == [False]
 

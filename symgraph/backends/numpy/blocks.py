@@ -15,13 +15,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import call as invoke
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from symgraph.backends.numpy import threads
-from symgraph.backends.numpy.kernels import KERNELS, Call
+from symgraph.backends.numpy.kernels import KERNELS, Call, KeywordOut
 from symgraph.program.fusion import REDUCTIONS, Cut, cut, extent
 from symgraph.program.memory import ALIGNMENT, Step
 from symgraph.program.values import Equation, Value
@@ -37,8 +36,8 @@ BLOCK_BYTES = 1 << 18
 #: So many blocks or fewer are one: neither blocks nor threads pay.
 FEW_BLOCKS = 4
 
-#: Calls that a worker prepares at most; they take memory, a few hundred bytes each.
-PREPARED_CALLS = 2000
+#: Equations, counted anew for each block, whose calls a worker prepares; they take memory, some 500 bytes each.
+PREPARED_EQUATIONS = 2000
 
 #: For each reduction, what combines the results of two blocks. (Only sums go over several blocks.)
 _COMBINE: dict[str, np.ufunc] = {"sum": np.add, "max": np.maximum, "min": np.minimum}
@@ -207,7 +206,8 @@ class Blocks:
         operands = [arrays[id(v)] for v in equation.inputs]
         name = equation.primitive.name
         if name not in REDUCTIONS:
-            return KERNELS[name](operands, out, None, **equation.params)
+            calls = KERNELS[name](operands, out, None, **equation.params)
+            return [c[0].bound(*c[1:]) if isinstance(c[0], KeywordOut) else c for c in calls]
         ufunc = _COMBINE[name]
         if first:
             return [(ufunc.reduce, operands[0], self._axes, None, out, True)]
@@ -220,60 +220,21 @@ class _Lane:
 
     def __init__(self, blocks: Blocks, worker: int, lane: Sequence[Block]) -> None:
         self._blocks, self._worker, self._lane = blocks, worker, lane
-        # Calls are made on stand-ins; then every array in them is replaced by the number of its place in `slots`.
-        dtypes = {i: x.dtype for i, x in blocks.arrays.items()} | {k: d for k, (_, d, _) in blocks.local.items()}
-        standins = {key: np.empty((), dtype) for key, dtype in dtypes.items()}
-        place = {id(x): k for k, x in enumerate(standins.values())}
-        self._slots: list[Any] = [None] * len(standins)
-        self._calls: dict[bool, list[tuple[Callable[..., Any], Callable[[Any], tuple[Any, ...]]]]] = {}
-        for first in {block.first for block in lane}:
-            made: list[tuple[Callable[..., Any], Callable[[Any], tuple[Any, ...]]]] = []
-            for equation in blocks.step.equations:
-                for function, *arguments in blocks.calls(equation, standins, first):
-                    numbers = []
-                    for x in arguments:
-                        if id(x) not in place:
-                            self._slots.append(x)
-                            place[id(x)] = len(self._slots) - 1
-                        numbers.append(place[id(x)])
-                    made.append((function, itemgetter(*numbers) if len(numbers) > 1 else _Single(numbers[0])))
-            self._calls[first] = made
-        self._prepared: list[Callable[[], object]] | None = None
-        if sum(len(self._calls[block.first]) for block in lane) <= PREPARED_CALLS:
-            self._prepared = [partial(function, *arguments) for function, arguments in self._each()]
+        few = len(lane) * len(blocks.step.equations) <= PREPARED_EQUATIONS
+        self._prepared = list(self._each()) if few else None
 
-    def _each(self) -> Iterator[tuple[Callable[..., Any], tuple[Any, ...]]]:
+    def _each(self) -> Iterator[Callable[[], object]]:
         """Yield all calls, block by block."""
-        blocks, slots = self._blocks, self._slots
-        arrays, local = list(blocks.arrays.items()), list(blocks.local.values())
-        shape: tuple[int, ...] | None = None
+        blocks = self._blocks
         for block in self._lane:
-            for k, (i, x) in enumerate(arrays):
-                slots[k] = blocks.part(i, x, block)
-            if block.shape != shape:
-                shape = block.shape
-                for k, what in enumerate(local, len(arrays)):
-                    slots[k] = blocks.scratch(self._worker, *what, shape)
-            for function, get in self._calls[block.first]:
-                yield function, get(slots)
+            arrays = blocks.bound(self._worker, block)
+            for equation in blocks.step.equations:
+                for function, *arguments in blocks.calls(equation, arrays, block.first):
+                    yield partial(function, *arguments)
 
     def __call__(self) -> None:
         with np.errstate(all="ignore"):
-            if self._prepared is not None:
-                deque(map(invoke, self._prepared), 0)
-            else:
-                for function, arguments in self._each():
-                    function(*arguments)
-
-
-class _Single:
-    """``itemgetter`` for one item that gives a tuple."""
-
-    def __init__(self, key: int) -> None:
-        self._key = key
-
-    def __call__(self, items: Sequence[Any]) -> tuple[Any, ...]:
-        return (items[self._key],)
+            deque(map(invoke, self._each() if self._prepared is None else self._prepared), 0)
 
 
 def _with_axes(x: Array, shape: Sequence[int], axes: Sequence[int]) -> Array:
