@@ -6,33 +6,44 @@ import importlib.util
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmarks.workloads import WORKLOADS, Workload
 
-__all__ = ["PEERS", "compare", "environment"]
+__all__ = ["PEERS", "ROOT", "compare", "environment", "pythons"]
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-#: Peer: (what it is called, folder of its environment; symgraph and NumPy run with the Python of the benchmarks).
+
+class Peer(NamedTuple):
+    """A library, or a way to use it."""
+
+    title: str
+    #: The folder of its environment. None: it runs with the Python of the benchmarks, or with one named for it.
+    folder: str | None = None
+
+
+#: All peers. What follows a hyphen is the mode that its module in `benchmarks.peers` is asked for.
 PEERS = {
-    "symgraph": ("symgraph", None),
-    "symgraph-jit": ("symgraph jit", None),
-    "mxnet": ("MXNet", None),
-    "torch": ("PyTorch", "torch"),
-    "torch-compile": ("PyTorch compile", "torch"),
-    "jax": ("JAX", "jax"),
-    "pytensor": ("PyTensor", "pytensor"),
-    "onnxruntime": ("ONNX Runtime", "onnx"),
-    "numpy": ("NumPy by hand", None),
+    "symgraph": Peer("symgraph"),
+    "symgraph-jit": Peer("symgraph jit"),
+    "mxnet": Peer("MXNet"),
+    "torch": Peer("PyTorch", "torch"),
+    "torch-compile": Peer("PyTorch compile", "torch"),
+    "jax": Peer("JAX", "jax"),
+    "pytensor": Peer("PyTensor", "pytensor"),
+    "onnxruntime": Peer("ONNX Runtime", "onnx"),
+    "numpy": Peer("NumPy by hand"),
 }
 
 
@@ -50,10 +61,14 @@ def pythons(folder: pathlib.Path | None, mxnet: str | None) -> dict[str, str]:
         found["symgraph-jit"] = sys.executable
     if mxnet:
         found["mxnet"] = mxnet
-    for peer, (_, name) in PEERS.items():
-        if folder and name and (python := folder / name / "bin" / "python").exists():
-            found[peer] = str(python)
+    for name, peer in PEERS.items():
+        if folder and peer.folder and (python := folder.absolute() / peer.folder / "bin" / "python").exists():
+            found[name] = str(python)
     return found
+
+
+#: Seconds that a peer may take to prepare a workload, or for a round.
+PATIENCE = 900
 
 
 class Failed(Exception):  # noqa: N818 (it is no fault of ours)
@@ -80,11 +95,19 @@ class Competitor:
     def answer(self) -> dict[str, Any]:
         """Return the next answer."""
         assert self.process.stdout is not None
+        late = threading.Timer(PATIENCE, self.process.kill)
+        late.start()
         line = self.process.stdout.readline()
+        late.cancel()
         if not line:
             self.log.seek(0)
             text = self.log.read().strip().splitlines()
-            raise Failed(f"died with status {self.process.wait()}: {text[-1] if text else ''}")
+            status = self.process.wait()
+            raise Failed(
+                f"no answer in {PATIENCE} s"
+                if status == -signal.SIGKILL
+                else f"died with status {status}: {text[-1] if text else ''}"
+            )
         message: dict[str, Any] = json.loads(line)
         if "error" in message:
             raise Failed(message["error"])
@@ -111,11 +134,12 @@ def deviation(workload: Workload, state: dict[str, np.ndarray], reference: dict[
     """Return how far a result lies from another, as `Workload.tolerance` defines it."""
     if set(state) != set(reference) or any(state[n].shape != reference[n].shape for n in reference):
         return float("inf")
-    worst = 0.0
     initial = dict(workload.initial()) if workload.group != "inference" else {}
+    found = []
     for name, expected in reference.items():
         scale = np.linalg.norm((expected - initial.get(name, expected.mean())).ravel())
-        worst = max(worst, float(np.linalg.norm((state[name] - expected).ravel()) / scale))
+        found.append(np.linalg.norm((state[name] - expected).ravel()) / scale)
+    worst = float(np.max(found))  # NaN, where there is one
     return worst if np.isfinite(worst) else float("inf")
 
 
@@ -163,13 +187,18 @@ def compare(name: str, pythons: dict[str, str], rounds: int, seconds: float) -> 
             if found > workload.tolerance:
                 result[peer]["skipped"] = f"computes something else: its result lies {found:.2g} away"
     running = [c for c in competitors if "skipped" not in result[c.peer]]
-    for _ in range(rounds):
-        for c in running:
-            time.sleep(0.3)  # until the threads of the one before have stopped waiting for work
-            c.rounds.append(c.ask(f"round {seconds}"))
-    for c in running:
-        times = {"min": min(r["min"] for r in c.rounds), "median": statistics.median(r["median"] for r in c.rounds)}
-        result[c.peer] |= {**times, **c.ask("memory")}
+    for turn in range(rounds + 1):
+        for c in list(running):
+            try:
+                if turn == rounds:
+                    mins, medians = ([r[k] for r in c.rounds] for k in ("min", "median"))
+                    result[c.peer] |= {"min": min(mins), "median": statistics.median(medians), **c.ask("memory")}
+                else:
+                    time.sleep(0.3)  # until the threads of the one before have stopped waiting for work
+                    c.rounds.append(c.ask(f"round {seconds}"))
+            except Failed as failure:
+                result[c.peer]["skipped"] = str(failure)
+                running.remove(c)
     for c in competitors:
         c.close()
     return result

@@ -71,9 +71,10 @@ def serve(peer: str, name: str, answer: Callable[[Any], None]) -> None:
     forget_peak()
     before = resident()
     work = library.workload(WORKLOADS[name], mode)
+    forget_peak()  # first values pass through NumPy: no one's need
     for _ in range(CHECKED_STEPS):
         work.run()
-    peak = resident("VmHWM")
+    peak = resident("VmHWM")  # compiling included
     answer({"versions": versions(module)})
     for line in sys.stdin:
         request, _, argument = line.strip().partition(" ")

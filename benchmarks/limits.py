@@ -1,0 +1,74 @@
+"""What this machine can do at most, by NumPy on all cores: ``python -m benchmarks.limits`` prints it as JSON.
+
+``gemm``: floating-point operations a second of a large float32 product. ``copy`` (one array read, one written),
+``triad`` (two read, one written) and ``update`` (three read, two of them written, as RMSProp does): bytes a second
+between memory and processor, arrays far larger than any cache.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+__all__ = ["measure"]
+
+#: Numbers in an array, and in a block: two calls on the same block find it in the cache.
+SIZE, BLOCK = 20_000_000, 1 << 14
+
+
+def measure(size: int = SIZE, order: int = 2048, seconds: float = 3.0) -> dict[str, float]:
+    """Return the best rates seen."""
+    a, b, c = (np.ones(size, np.float32) for _ in range(3))
+    s = np.float32(0.5)
+
+    def copy(part: slice, scratch: np.ndarray) -> None:
+        np.copyto(a[part], b[part])
+
+    def triad(part: slice, scratch: np.ndarray) -> None:
+        np.multiply(c[part], s, scratch)
+        np.add(b[part], scratch, a[part])
+
+    def update(part: slice, scratch: np.ndarray) -> None:
+        np.add(a[part], c[part], a[part])
+        np.add(b[part], c[part], b[part])
+
+    threads = os.cpu_count() or 1
+    ends = [size * k // threads for k in range(threads + 1)]
+    square = np.ones((order, order), np.float32)
+    product = np.empty_like(square)
+    with ThreadPoolExecutor(threads) as pool:
+
+        def everywhere(work: Callable[[slice, np.ndarray], None], block: int) -> Callable[[], Any]:
+            def part(k: int) -> None:
+                scratch = np.empty(block, np.float32)
+                for start in range(ends[k], ends[k + 1], block):
+                    stop = min(start + block, ends[k + 1])
+                    work(slice(start, stop), scratch[: stop - start])
+
+            return lambda: list(pool.map(part, range(threads)))
+
+        return {
+            "gemm": 2 * order**3 / _least(lambda: np.matmul(square, square, product), seconds),
+            "copy": 8 * size / _least(everywhere(copy, size), seconds),
+            "triad": 12 * size / _least(everywhere(triad, BLOCK), seconds),
+            "update": 20 * size / _least(everywhere(update, BLOCK), seconds),
+        }
+
+
+def _least(run: Callable[[], Any], seconds: float) -> float:
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        run()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure()))
