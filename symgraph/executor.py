@@ -116,10 +116,17 @@ class Executor:
                         facts={"arguments": ", ".join(self._arg_names)},
                     )
         #: What forward() may simply overwrite; feeding a constant must be noted.
-        self._fed = {n: feed for n, feed in self._feeds.items() if changing is None or n in changing}
+        self._fed = {
+            n: feed
+            for n, feed in self._feeds.items()
+            if (changing is None or n in changing) and feed[0].flags.writeable
+        }
         #: Ways of running whose constants have changed since they were computed.
         self._stale: set[_Bound] = set()
         view = inference.view
+        self._output_names = symbol.list_outputs()
+        #: Outputs whose gradient `backward` must be given.
+        self._headless = [k for k, e in enumerate(view.entries) if isinstance(e.node.op, Op) and not e.node.op.is_loss]
         self._array_of: dict[int, NDArray] = {}
         arguments_left, states_left, mutated = iter(self.arg_arrays), iter(self.aux_arrays), view.mutated()
         for k, node in enumerate(view.nodes):
@@ -141,7 +148,7 @@ class Executor:
     @property
     def output_dict(self) -> dict[str, NDArray]:
         """The outputs by name."""
-        return dict(zip(self._symbol.list_outputs(), self.outputs, strict=True))
+        return dict(zip(self._output_names, self.outputs, strict=True))
 
     @property
     def symbol(self) -> Any:
@@ -244,12 +251,13 @@ class Executor:
         feeds = self._fed
         for name, value in kwargs.items():
             data = value._data if type(value) is NDArray else value
-            if name in feeds and type(data) is np.ndarray:
-                target, shape, dtype = feeds[name]
-                if data.dtype is dtype and data.shape == shape:
-                    target[...] = data
-                    continue
-            self._feed(name, value)
+            feed = feeds.get(name)
+            if feed is None or type(data) is not np.ndarray or data.dtype is not feed[2] or data.shape != feed[1]:
+                self._feed(kwargs)
+                break
+        else:
+            for name, value in kwargs.items():
+                feeds[name][0][...] = value._data if type(value) is NDArray else value
         bound = self._current.get(is_train) or self.bound(bool(is_train))
         if self._with_gradients:
             self._ready = None  # if this run fails, there is nothing to go back through
@@ -263,23 +271,32 @@ class Executor:
                 self._monitor(name, NDArray(array.copy(), self._ctx))
         return self.outputs
 
-    def _feed(self, name: str, value: Any) -> None:
-        target = self._feeds[name][0] if name in self._feeds else None
-        if target is None and name in self.arg_dict:
-            raise ArgumentError(f"forward() got {name!r}, but several arrays have this name; write into `arg_arrays`")
-        if target is None:
-            raise ArgumentError(
-                f"forward() got {name!r}, which is no argument of the graph",
-                hint=suggest(name, self._feeds),
-                facts={"arguments": ", ".join(self._feeds)},
-            )
-        data = value._data if isinstance(value, NDArray) else np.asarray(value)
-        if data.shape != target.shape:
-            raise ShapeError(f"forward() got {name!r} with shape {data.shape}, but it is bound with {target.shape}")
-        if data.dtype.kind not in _NUMBERS:
-            raise ArgumentError(f"forward() got {name!r} of element type {data.dtype}, which is no type of numbers")
-        _convert(target, data)
-        if name not in self._fed:
+    def _feed(self, given: Mapping[str, Any]) -> None:
+        """Copy values into arguments: all of them or, if one does not fit, none."""
+        pairs: list[tuple[Array, Array]] = []
+        for name, value in given.items():
+            if name not in self._feeds:
+                if name in self.arg_dict:
+                    raise ArgumentError(
+                        f"forward() got {name!r}, but several arrays have this name; write into `arg_arrays`"
+                    )
+                raise ArgumentError(
+                    f"forward() got {name!r}, which is no argument of the graph",
+                    hint=suggest(name, self._feeds),
+                    facts={"arguments": ", ".join(self._feeds)},
+                )
+            target = self._feeds[name][0]
+            data = value._data if isinstance(value, NDArray) else np.asarray(value)
+            if data.shape != target.shape:
+                raise ShapeError(f"forward() got {name!r} with shape {data.shape}, but it is bound with {target.shape}")
+            if data.dtype.kind not in _NUMBERS:
+                raise ArgumentError(f"forward() got {name!r} of element type {data.dtype}, which is no type of numbers")
+            if not target.flags.writeable:
+                raise ArgumentError(f"forward() got {name!r}, which is bound to an array that is read-only")
+            pairs.append((target, data))
+        for target, data in pairs:
+            _convert(target, data)
+        if any(name not in self._fed for name in given):
             self.refresh()
 
     def backward(
@@ -306,7 +323,10 @@ class Executor:
         if not self._with_gradients:
             return
         bound = self._ready or self._plan(False, True)
-        bound.set_heads(self._head_arrays(out_grads))
+        if out_grads is not None or self._headless:
+            bound.set_heads(self._head_arrays(out_grads))
+        elif not bound.all_ones:
+            bound.set_heads([None] * len(bound.heads))
         if self._ready is None:
             # Inference keeps nothing for gradients: the outputs once more, from the same random numbers.
             (bound.plan.run_first if self._ran else bound.run_first)()
@@ -322,7 +342,7 @@ class Executor:
         bound.run_second()
 
     def _head_arrays(self, out_grads: Any) -> list[Array | None]:
-        names = self._symbol.list_outputs()
+        names = self._output_names
         if out_grads is None:
             given: list[Any] = []
         elif isinstance(out_grads, Mapping):
@@ -336,11 +356,10 @@ class Executor:
             given = [out_grads]
         arrays: list[Array | None] = []
         missing = []
-        for k, (name, entry) in enumerate(zip(names, self._inference.view.entries, strict=True)):
+        for k, name in enumerate(names):
             value = given[k] if k < len(given) else None
             if value is None:
-                op = entry.node.op
-                if isinstance(op, Op) and not op.is_loss:
+                if k in self._headless:
                     missing.append(name)
                 arrays.append(None)
                 continue
@@ -611,6 +630,7 @@ class _Bound:
         entries = list(view.entries)
         count = len(entries)
         self.heads: list[Array] = []
+        self.all_ones = True
         shown: list[tuple[str, Entry]] = _shown(view, executor._monitor_all) if monitored else []
         grads: list[Entry] = []
         asked: list[int] = []
@@ -691,6 +711,7 @@ class _Bound:
 
     def set_heads(self, arrays: Sequence[Array | None]) -> None:
         """Copy head gradients in; None stands for ones."""
+        self.all_ones = all(x is None for x in arrays)
         for buffer, array in zip(self.heads, arrays, strict=True):
             if array is None:
                 buffer.fill(1)

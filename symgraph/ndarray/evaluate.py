@@ -110,6 +110,12 @@ class Routine:
         del self._slots  # known by id(), which is reused once the program is gone
         #: Hyper-parameters of the last run, and what followed from them.
         self._last: tuple[Sequence[float] | None, list[Any]] = None, []
+        #: If one ufunc is all there is to do: it, its operands' slots, shape and dtype of the result, the constants.
+        self._only: tuple[Any, ...] | None = None
+        if len(self._steps) == 1 and not self._kept_steps and not self._dtypes:
+            (step,) = self._steps
+            if step.kind == 0 and self._results == (step.writes,) and self._owned == [True]:
+                self._only = step.call, step.reads, step.shape, step.dtype, [v.data for v in self._constants]
 
     def _step(self, equation: Equation, memory: int = -1, dropped: tuple[int, ...] = ()) -> _Step:
         name, (result,), params = equation.primitive.name, equation.outputs, dict(equation.params)
@@ -168,6 +174,13 @@ class Routine:
         hypers
             One number for each hyper-parameter of the program.
         """
+        only = self._only
+        if only is not None:
+            call, reads, shape, dtype, constants = only
+            slots = [*arrays, *constants] if constants else arrays
+            out = np.empty(shape, dtype)
+            _QUIET.context.run(call, *[slots[k] for k in reads], out=out)
+            return [out]
         result: list[Array] = _QUIET.context.run(self._run, arrays, hypers)
         return result
 

@@ -592,7 +592,7 @@ def invoke(
     training = MODE.training
     if run.random:
         arrays.append(next_state())
-    results = run(arrays, run.hypers(op), training=training, wanted=wanted)
+    results = run.routine(arrays, training, wanted)(arrays, run.hypers(op))
     if ctx is None:
         ctx = inputs[0]._ctx if inputs else current_context().require_memory()
     call = None
@@ -725,15 +725,16 @@ class Binary:
         return NotImplemented
 
 
-#: Floats up to this size are finite in every floating point type.
+#: Numbers up to this size are finite in every floating point type.
 _SMALL = 65504.0
 
 
 def _number(value: Any, like: NDArray) -> NDArray:
     """Return a number as an array without axes, of an array's element type: converted as C does."""
     dtype = like._data.dtype
-    small = value.__class__ is float and dtype.kind == "f" and -_SMALL <= value <= _SMALL
-    return wrap(np.asarray(dtype.type(value) if small else typed_number(value, dtype)), like._ctx)
+    if value.__class__ in (float, int) and dtype.kind == "f" and -_SMALL <= value <= _SMALL:
+        return wrap(np.array(value, dtype), like._ctx)
+    return wrap(np.asarray(typed_number(value, dtype)), like._ctx)
 
 
 def _truth(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], int]:

@@ -99,6 +99,19 @@ def test_unknown_names_and_wrong_values_are_refused() -> None:
         executor.forward(x=np.array(["a", "b"]))
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"y": np.ones(3, "f")}, {"y": ["a", "b"]}, {"z": np.ones(2, "f")}, {"fixed": np.ones(2, "f")}]
+)
+def test_arguments_are_fed_all_or_none(wrong: dict[str, Any]) -> None:
+    arrays = {name: mx.nd.zeros(2) for name in ("x", "y", "fixed")}
+    arrays["fixed"]._data.flags.writeable = False
+    executor = mx.sym.add_n(*map(mx.sym.Variable, arrays)).bind(mx.cpu(), arrays)
+    for right in (np.ones(2, "f"), ones(2), [1, 1]):
+        with pytest.raises((ArgumentError, ShapeError), match=r"forward\(\) got '(y|z|fixed)'"):
+            executor.forward(x=right, **wrong)
+        assert not any(x.asnumpy().any() for x in arrays.values())
+
+
 # -- gradients --------------------------------------------------------------------------------------------------------
 
 
@@ -165,6 +178,16 @@ def test_losses_need_no_head_gradients() -> None:
     executor.forward(is_train=True)
     executor.backward()
     assert all(g.asnumpy().any() for n, g in executor.grad_dict.items() if n != "softmax_label")
+
+
+def test_a_head_gradient_that_need_not_be_given_is_one() -> None:
+    executor = mx.sym.Group([X, mx.sym.make_loss(X * Y)]).simple_bind(mx.cpu(), x=(2,), y=(2,))
+    executor.forward(is_train=True, x=[3, 4], y=[5, 6])
+    found = []
+    for heads in (None, [mx.nd.array([10, 100])], None):
+        executor.backward(heads)
+        found.append(executor.grad_dict["x"].asnumpy().tolist())
+    assert found == [[1 + 5, 1 + 6], [10 + 5, 100 + 6], [1 + 5, 1 + 6]]
 
 
 def test_gradients_are_added_replaced_or_left_alone() -> None:
