@@ -101,6 +101,7 @@ def main() -> None:
                 "python": platform.python_version(),
                 "numpy": np.__version__,
                 "rounds": rounds,
+                "quick": options.quick,
             }
             results[what] = {"stamp": stamp, "results": found}
             file.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -7,8 +7,7 @@ Each competitor is a process of its own; rounds alternate between them and the l
 is shown alone. ResNet and MobileNet are one image of 224 x 224, forward; LeNet is a batch of 64, forward and backward.
 MXNet computes both gradients of a convolution together, so they are compared together.
 
-The products are BLAS's. OpenBLAS chooses its code for the processor when NumPy is imported, and takes one it does not
-know for an older one: on AMD Zen 5, ``OPENBLAS_CORETYPE=SkylakeX`` in the environment makes products twice as fast.
+The products are BLAS's, which chooses its code for the processor by itself: settings of the environment are taken out.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import pathlib
 import platform
 import subprocess
 import sys
@@ -25,6 +23,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from benchmarks.compare import ROOT, environment
 
 
 class Layer(NamedTuple):
@@ -199,14 +199,13 @@ def _serve(name: str, network: str) -> None:
 
 
 def _competitor(python: str, name: str, network: str) -> subprocess.Popen[str]:
-    root = pathlib.Path(__file__).resolve().parent.parent
-    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.Popen(
-        [python, __file__, "--serve", name, network],
+        [python, "-m", "benchmarks.kernels", "--serve", name, network],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONPATH": os.pathsep.join(paths)},
+        env=environment(),
+        cwd=ROOT,
     )
 
 

@@ -333,7 +333,10 @@ def title(results: Results) -> list[str]:
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     commits = ", ".join(sorted({s["commit"] for s in stamps}))
     rounds = sorted({int(s["rounds"]) for s in stamps})
+    quick = sum(s["quick"] for s in stamps)
     return [
+        *[f"- **{quick} of {len(stamps)} results are of a short run (`--quick`) and no more than a sign of life**"]
+        * bool(quick),
         *(f"- Machine: {m}" for m in machines),
         f"- Date: {when}; rounds: {' or '.join(map(str, rounds))}",
         f"- symgraph: commit {commits} (`+`: with changes)",

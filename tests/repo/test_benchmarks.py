@@ -91,7 +91,8 @@ def figures(seconds: float, **more: Any) -> dict[str, Any]:
 
 
 def results(**workloads: dict[str, Any]) -> dict[str, Any]:
-    stamp = {"date": "2000-01-01", "commit": "abc", "rounds": 5, "processor": "a", "cores": "2", "memory": "1 GiB"}
+    stamp = {"date": "2000-01-01", "commit": "abc", "rounds": 5, "quick": True}
+    stamp |= {"processor": "a", "cores": "2", "memory": "1 GiB"}
     return {name.replace("_", "-"): {"stamp": stamp, "results": found} for name, found in workloads.items()}
 
 
@@ -113,6 +114,7 @@ def test_rows_of_a_workload() -> None:
     assert row(lines, "MXNet") == ["MXNet", "200 µs", "400 µs", "20.00", "40.00", "200", "50", "1e-03"]
     page = report.page(found)
     assert "- PyTorch in all of them: no torch" in page
+    assert "1 of 1 results are of a short run" in page
     targets = report.targets(found)
     assert row(targets, "linear regression: at most 15 µs a step")[1:] == ["10.0 µs", "yes"]
     assert row(targets, "linear regression: with jit faster than JAX")[1:] == ["not measured", ""]
