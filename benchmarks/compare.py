@@ -37,6 +37,7 @@ class Peer(NamedTuple):
 PEERS = {
     "symgraph": Peer("symgraph"),
     "symgraph-jit": Peer("symgraph jit"),
+    "symgraph-tuned": Peer("symgraph jit, inexact"),
     "mxnet": Peer("MXNet"),
     "torch": Peer("PyTorch", "torch"),
     "torch-compile": Peer("PyTorch compile", "torch"),
@@ -58,7 +59,7 @@ def pythons(folder: pathlib.Path | None, mxnet: str | None) -> dict[str, str]:
     """Return the Python of each peer that there is."""
     found = {"symgraph": sys.executable, "numpy": sys.executable}
     if importlib.util.find_spec("numba"):
-        found["symgraph-jit"] = sys.executable
+        found["symgraph-jit"] = found["symgraph-tuned"] = sys.executable
     if mxnet:
         found["mxnet"] = mxnet
     for name, peer in PEERS.items():

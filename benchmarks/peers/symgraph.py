@@ -11,8 +11,12 @@ from benchmarks.workloads import Work, Workload, value
 
 
 def workload(workload: Workload, mode: str) -> Work:
-    """Prepare a workload; `mode` is ``jit`` for compiled loops, else plain NumPy."""
-    os.environ["SYMGRAPH_JIT"] = "now" if mode == "jit" else "off"
+    """Prepare a workload; `mode` is ``jit`` for compiled loops, ``tuned`` for them and all that rounds otherwise."""
+    os.environ["SYMGRAPH_JIT"] = "now" if mode else "off"
+    options = None
+    if mode == "tuned":
+        inputs = ["data"] if workload.group == "inference" else None
+        options = mx.executor.Options(inputs=inputs, on={"absorb", "winograd", "stack"})
     if workload.group == "update":
         names = list(workload.parameters())
         updates = []
@@ -30,11 +34,11 @@ def workload(workload: Workload, mode: str) -> Work:
     symbol, batch = symbols.Symbols(mx, workload).loss(), workload.batch()
     shapes = {n: a.shape for n, a in batch.items()}
     if workload.group == "inference":
-        executor = symbol.simple_bind(mx.cpu(), grad_req="null", **shapes)
+        executor = symbol.simple_bind(mx.cpu(), grad_req="null", options=options, **shapes)
         symbols.fill(executor, workload)
         executor.arg_dict["data"][:] = batch["data"]
         return Work(lambda: executor.forward(is_train=False), lambda: {"output": executor.outputs[0].asnumpy()})
     step = mx.sym.training_step(symbol, "rmsprop_update", **workload.hyper)
-    executor = step.simple_bind(mx.cpu(), **shapes)
+    executor = step.simple_bind(mx.cpu(), options=options, **shapes)
     symbols.fill(executor, workload)
     return Work(lambda: executor.forward(is_train=True, **batch), lambda: symbols.weights(executor, workload))
