@@ -217,6 +217,7 @@ def plan_memory(
     outputs: Sequence[Value],
     workspace: Callable[[Step, Layout], int],
     share: bool = True,
+    pack: bool = True,
 ) -> Layout:
     """Plan the memory of a schedule.
 
@@ -234,6 +235,8 @@ def plan_memory(
         Tells the scratch bytes a step needs.
     share
         False gives each value its own memory, for comparison.
+    pack
+        False leaves out offsets and the size of the arena; what is alive is known without.
     """
     places: dict[int, Place] = {}
     buffers: list[Buffer] = []
@@ -289,7 +292,9 @@ def plan_memory(
     if share:
         _join_in_place(layout, program)
         _compute_in_place(layout)
-    _assign_offsets(layout, share)
+    layout.live_bytes = int(_alive(_roots(layout), len(layout.steps)).max())
+    if pack:
+        _assign_offsets(layout, share)
     return layout
 
 
@@ -452,7 +457,7 @@ def _join_in_place(layout: Layout, program: Program) -> None:
     values = {id(v): v for step in layout.steps for e in step.equations for v in (*e.inputs, *e.outputs)}
     steps = {id(v): step for step in layout.steps for e in step.equations for v in e.outputs}
     rigid = layout_matters(program)
-    alive = _alive([b for b in layout.buffers if b.kind == "arena"], len(layout.steps))
+    alive = _alive(_roots(layout), len(layout.steps))
 
     def relocated(buffer: Buffer, v: Value, target: Place) -> dict[int, Place] | None:
         """Return the places of all values of a buffer if `v`, which fills it, lies at `target`; None if it cannot."""
@@ -621,10 +626,14 @@ def _compute_in_place(layout: Layout) -> None:
     _forget(layout, gone)
 
 
+def _roots(layout: Layout) -> list[Buffer]:
+    """Return the buffers that need a place in the arena."""
+    return [b for b in layout.buffers if b.kind == "arena" and b.parent is None]
+
+
 def _assign_offsets(layout: Layout, share: bool) -> None:
     """Give arena buffers offsets, so that buffers alive at once never overlap."""
-    arena = [b for b in layout.buffers if b.kind == "arena" and b.parent is None]
-    layout.live_bytes = int(_alive(arena, len(layout.steps)).max())
+    arena = _roots(layout)
     if not share:
         end = 0
         for b in arena:

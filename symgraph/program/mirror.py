@@ -56,7 +56,7 @@ class Mirrored:
     program
         The program; the given one if nothing is gained.
     before, after
-        Bytes planned for both.
+        Bytes alive at most in both.
     repeated
         How many equations stand in it twice, rearrangements aside.
     extra
@@ -70,8 +70,6 @@ class Mirrored:
     extra: float = 0.0
 
     def __str__(self) -> str:
-        if not self.repeated:
-            return "nothing would be gained"
         return f"{self.repeated} equations computed again, {self.extra:.1%} more operations"
 
 
@@ -128,7 +126,7 @@ def mirror(
         What the forward part is for: the losses, and whatever else is shown of a step. What comes after the last
         equation that they need is late.
     planned
-        Tells the bytes that a program needs.
+        Tells the bytes that are alive at most in a program.
     fixed
         Inputs that nothing late may read, because they are renewed before.
     asked
@@ -207,22 +205,18 @@ class _Forward:
     def by_segments(self, free: set[int], operations_left: float) -> Iterator[frozenset[int]]:
         """Yield what can be dropped if segments may be repeated as a whole, too, as far as a number of operations goes.
 
-        Those go first in which an operation saves most bytes. The last one is not repeated: its gradients come next,
+        The first segments go first: their values wait longest. The last one is not repeated: its gradients come next,
         and find it as it is.
         """
         every = set(range(self.end))
         for number in _SEGMENTS[1:]:
             cuts = self._cuts(every, number)
-            segments = []
-            for start, end in itertools.pairwise([0, *cuts]):
-                cost = sum(operations(self.equations[k]) for k in range(start, end) if k not in free)
-                lost = sum(self._nbytes(k) for k in range(start, end) if id(self.equations[k].outputs[0]) in self.saved)
-                segments.append((lost / (cost + 1), cost, start, end))
             chosen, left = set(free), operations_left
-            for _, cost, start, end in sorted(segments, reverse=True):
-                if cost <= left:
-                    left -= cost
-                    chosen.update(range(start, end))
+            for start, end in itertools.pairwise([0, *cuts]):
+                left -= sum(operations(self.equations[k]) for k in range(start, end) if k not in free)
+                if left < 0:
+                    break
+                chosen.update(range(start, end))
             yield self._dropped(chosen, self._crossing(every, cuts))
 
     def _dropped(self, allowed: Set[int], kept: Set[int] = frozenset()) -> frozenset[int]:

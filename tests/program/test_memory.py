@@ -330,6 +330,15 @@ def test_what_sharing_saves_is_told(case: Case) -> None:
 
 
 @given(case=cases())
+@settings(max_examples=60)
+def test_what_is_alive_is_known_without_packing(case: Case) -> None:
+    program, made, layout, pairs, outputs = planned(case)
+    loose = plan_memory(program, made.steps, pairs, outputs, engine._workspace, pack=False)
+    assert loose.live_bytes == layout.live_bytes
+    assert loose.arena_bytes == 0
+
+
+@given(case=cases())
 @settings(max_examples=40)
 def test_the_planned_peak_is_what_is_allocated(case: Case) -> None:
     plan = Plan(case.program, case.arrays, hypers=case.hypers)
@@ -693,7 +702,7 @@ LIVES = st.lists(
 @settings(max_examples=200)
 def test_offsets_keep_the_living_apart(buffers: list[Buffer]) -> None:
     steps = [Step([]) for _ in range(50)]
-    layout = Layout(steps, {}, buffers, 0, 0, 0, [])
+    layout = Layout(steps, {}, buffers, 0, int(memory._alive(buffers, 50).max()), 0, [])
     memory._assign_offsets(layout, True)
     layout.buffers = [b for b in layout.buffers if b.nbytes]
     for k, x in enumerate(layout.buffers):
@@ -707,6 +716,6 @@ def test_offsets_keep_the_living_apart(buffers: list[Buffer]) -> None:
 
 def test_buffers_one_after_another_share_one_place() -> None:
     buffers = [Buffer("arena", 640, first=t, last=t) for t in range(2000)]
-    layout = Layout([Step([]) for _ in range(2000)], {}, buffers, 0, 0, 0, [])
+    layout = Layout([Step([]) for _ in range(2000)], {}, buffers, 0, int(memory._alive(buffers, 2000).max()), 0, [])
     memory._assign_offsets(layout, True)
     assert layout.arena_bytes == layout.live_bytes == 640

@@ -151,7 +151,7 @@ def test_matrix_products_and_convolutions_are_not_computed_again_without_a_budge
         assert repeated.isdisjoint({"matmul", "conv", "sum"})
 
 
-@pytest.mark.parametrize("budget", [0.05, 0.3])
+@pytest.mark.parametrize("budget", [0.1, 0.3])
 def test_the_budget_is_kept(budget: float) -> None:
     some = False
     for before, program in programs(Options(on=frozenset({"mirror"}), budget=budget)):
@@ -252,7 +252,6 @@ def test_without_a_gain_the_program_stays_as_it_is() -> None:
     assert len(tried) == 2
     assert found == Mirrored(recorder.program, 1000, 1000)
     assert found.program is recorder.program
-    assert str(found) == "nothing would be gained"
 
 
 def test_a_program_without_a_late_part_is_not_planned() -> None:
@@ -332,6 +331,8 @@ def test_the_plan_says_what_it_does() -> None:
     (line,) = [s for s in text.splitlines() if s.split()[:1] == ["mirror"]]
     assert " bytes; 20 equations computed again, 1." in line
     assert line.endswith("% more operations")
+    (line,) = [s for s in NETWORKS["LeNet"]().step(options=ON).explain().splitlines() if s.split()[:1] == ["mirror"]]
+    assert line.endswith("unchanged; no gain")
 
 
 # -- operations -------------------------------------------------------------------------------------------------------

@@ -17,7 +17,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("dtype", "context"),
     ("op", "program"),  # what an operator is, what an engine runs: neither knows the other
     ("ops", "graph", "backends"),  # operators know no graph, engines know neither
-    ("formats", "inspect", "engine"),  # inspection reads graphs and plans; executors and symbols are seen through protocols
+    (
+        "formats",
+        "inspect",
+        "engine",
+    ),  # inspection reads graphs and plans; executors and symbols are seen through protocols
     ("attribute", "name"),
     ("ndarray",),
     ("autograd", "random"),

@@ -202,11 +202,13 @@ class Plan:
         first = [v for k, v in enumerate(program.outputs) if k in self._half]
         return schedule(program, first, self._pairs(program, stores), fuse="fuse" not in self.options.off)
 
-    def _laid_out(self, program: Program, made: Schedule, stores: Sequence[tuple[int, int]]) -> Layout:
+    def _laid_out(
+        self, program: Program, made: Schedule, stores: Sequence[tuple[int, int]], pack: bool = True
+    ) -> Layout:
         stored = dict(stores)
         kept = [v for k, v in enumerate(program.outputs) if k not in stored and k not in self._skip]
         share = "memory" not in self.options.off
-        return plan_memory(program, made.steps, self._pairs(program, stores), kept, _workspace, share=share)
+        return plan_memory(program, made.steps, self._pairs(program, stores), kept, _workspace, share, pack)
 
     def _mirror(self, stores: Sequence[tuple[int, int]], asked: Set[str]) -> None:
         """Compute values again in place of keeping them, where the options, or nodes, ask for it."""
@@ -217,19 +219,27 @@ class Plan:
         start, program = time.perf_counter(), self.program
         stored = dict(stores)
         halves = len(self._half | self._skip | stored.keys()) < len(program.outputs)
+
+        def layout(program: Program, pack: bool) -> Layout:
+            return self._laid_out(program, self._scheduled(program, stores), stores, pack)
+
         found = mirror(
             program,
             [v for k, v in enumerate(program.outputs) if k in self._half and k not in stored],
-            lambda p: self._laid_out(p, self._scheduled(p, stores), stores).arena_bytes,
+            lambda p: layout(p, False).live_bytes,
             # The second half comes when inputs have been renewed.
             fixed=[program.inputs[i] for i in stored.values()] if halves else (),
             asked=asked,
             cheap=on,
             budget=self.options.budget,
         )
-        found.program.verify(program)
-        self.program = found.program
-        self._record("mirror", found.before, found.after, start, "bytes", str(found))
+        before, after = 0, 0
+        if found.repeated:
+            before, after = (layout(p, True).arena_bytes for p in (program, found.program))
+        if after < before:
+            found.program.verify(program)
+            self.program = found.program
+        self._record("mirror", before, min(before, after), start, "bytes", str(found) if after < before else "no gain")
 
     def _record(self, name: str, before: int, after: int, start: float, unit: str, remark: str = "") -> None:
         spent = (time.perf_counter() - start) * 1e3
