@@ -27,7 +27,7 @@ from numpy.lib.array_utils import byte_bounds
 
 from symgraph.backends.numba.compiler import Compiled, Function, compiled
 from symgraph.backends.numba.forms import _TYPES, Unsupported
-from symgraph.backends.numba.nests import HEAD, OPERATIONS, TRUTHS, Equation, Memory, Nest, Operand, module
+from symgraph.backends.numba.nests import HEAD, OPERATIONS, TILE, TRUTHS, Equation, Memory, Nest, Operand, module
 from symgraph.backends.numba.tiered import Bind, Tiered, tiered
 from symgraph.backends.numpy.kernel_plan import Array, Call, Chain, Planewise, Step, chain, inside
 from symgraph.backends.numpy.threads import parallel, ranges
@@ -413,6 +413,17 @@ def _overlap(x: Array, y: Array) -> bool:
     return np.may_share_memory(x, y, max_work=_LOOK)
 
 
+def _turns(line: _Line) -> bool:
+    """Return whether a line is a transposing copy, see `Memory`, if axes that can be merged do not prevent it."""
+    x, out = line.operands[0], line.out
+    size, lengths = out.itemsize, out.shape
+    if line.name != "copy" or x.dtype != out.dtype or size not in (4, 8) or out.ndim < 2:
+        return False
+    if out.strides[-1] != size or x.strides[-1] <= 4 * size or lengths[-1] < TILE:
+        return False
+    return any(s in (size, 2 * size) and n >= TILE for n, s in zip(lengths[:-1], x.strides, strict=False))
+
+
 def _fused(lines: Sequence[_Line]) -> list[_Group]:
     """Return the lines as groups, to be made in that order."""
     groups: list[_Group] = []
@@ -437,10 +448,12 @@ class _Group:
         self._equations: list[Equation] = []
         #: The equation that has last written an array.
         self._writer: dict[int, int] = {}
+        #: Whether this is a copy that goes by squares, and so stays alone.
+        self._turns = False
 
     def admits(self, line: _Line) -> bool:
         """Return whether a line may join: its elements are the group's, and it is about the same memory."""
-        if line.out.shape != self.shape or len(self.arrays) + len(line.operands) + 1 > _MOST_ARRAYS:
+        if self._turns or line.out.shape != self.shape or len(self.arrays) + len(line.operands) + 1 > _MOST_ARRAYS:
             return False
         near = False
         for x, written in (*((x, False) for x in line.operands), (line.out, True)):
@@ -463,6 +476,7 @@ class _Group:
             Operand(-1 - self._writer[k] if k in self._writer else k, _name(x.dtype), used)
             for k, x in zip(sources, line.operands, strict=True)
         )
+        self._turns = not self._equations and _turns(line)
         target = self._slot(line.out)
         self._writer[target] = len(self._equations)
         self._equations.append(Equation(line.name, operands, _name(line.out.dtype), target))
@@ -486,10 +500,21 @@ class _Group:
             elif n > 1:
                 axes.append((n, strides))
         axes = axes or [(1, [x.itemsize for x in self.arrays])]
+        # Around the innermost, which results lie along, the shortest way is gone first: what it reads is in cache.
+        axes[:-1] = sorted(axes[:-1], key=lambda axis: min(abs(s) for s in axis[1] if s), reverse=True)
         spread = [[strides[k] for _, strides in axes] for k in range(len(self.arrays))]
         memory: list[Memory] = []
         for k in range(len(self.arrays)):
             memory.append(self._memory(k, memory, spread))
+        if self._turns and len(axes) > 1 and axes[-2][1][0] <= 2 * self.arrays[0].itemsize and axes[-2][0] >= TILE:
+            step = axes[-2][1][0] // self.arrays[0].itemsize
+            letters = [("c" if step == 1 else "2", "s"), ("s", "c")]
+            # Along the inner loop that array lies together which is spread wider otherwise.
+            if axes[-1][1][0] > axes[-2][1][1]:
+                axes[-2:] = axes[:-3:-1]
+                letters = [pair[::-1] for pair in letters]
+            spread = [[strides[k] for _, strides in axes] for k in range(2)]
+            memory = [replace(x, axes=x.axes[:-2] + "".join(y)) for x, y in zip(memory, letters, strict=True)]
         numbers = [_address(x) for x in self.arrays]
         numbers += [moved.get(id(x), 0) for moved in (by_image, by_chunk) for x in self.arrays]
         numbers += [s for strides in spread for s in strides]

@@ -10,7 +10,7 @@ What does not belong here: what NumPy steps mean (`kernels`), the operations the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,10 +26,14 @@ from symgraph.backends.numba.forms import (
     _select,
 )
 
-__all__ = ["HEAD", "OPERATIONS", "TRUTHS", "Equation", "Memory", "Nest", "Operand", "module"]
+__all__ = ["HEAD", "OPERATIONS", "TILE", "TRUTHS", "Equation", "Memory", "Nest", "Operand", "module"]
 
 #: Numbers at the beginning of an entry: the nest, and how long the entry is.
 HEAD = 2
+
+
+#: Elements along both sides of the squares in which a transposing copy goes.
+TILE = 8
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,9 @@ class Memory:
         Type of its elements.
     axes
         For each axis a letter: ``0`` the same element again and again, ``s`` by a stride; of the innermost also ``c``
-        next to each other, and ``2`` to ``4`` so many elements apart.
+        next to each other, and ``2`` to ``4`` so many elements apart. In a *transposing copy* the last two axes have
+        such letters: ``c`` for one in the result, ``c`` or ``2`` for the other in the source. Both are at least `TILE`
+        long, and elements have 4 or 8 bytes.
     base, offset
         Unless `base` is -1: this is `offset` elements after array number `base`, which has the same strides. LLVM
         reads and writes such arrays together.
@@ -115,101 +121,181 @@ def _see(code: _Code, old: str, new: str, x: str) -> str:
     return code.let(f"bitcast {_register(old)} {x} to {_register(new)}")
 
 
-def _nest(name: str, nest: Nest) -> tuple[set[str], list[str]]:
-    """Return what the function of a nest declares, and its lines."""
-    code, rank, arrays, inner = _Code(), nest.rank, nest.arrays, nest.rank - 1
-    count = len(arrays)
+class _Function:
+    """The function of a nest, under way."""
 
-    def entry(position: int) -> str:
-        return code.let(f"load i64, ptr {code.let(f'getelementptr i64, ptr %entry, i64 {HEAD + position}')}")
+    def __init__(self, nest: Nest) -> None:
+        self.nest = nest
+        self.code = _Code()
+        self.transposing = nest.rank > 1 and any(x.axes[-2] in "c2" for x in nest.arrays)
+        #: The loops around the innermost code.
+        self.outer = nest.rank - (2 if self.transposing else 1)
+        self.written = {e.target for e in nest.equations if e.target >= 0}
+        self.read = {x.source for e in nest.equations for x in e.operands if x.source >= 0}
+        #: What has been read, in registers, by the number of the array.
+        self.loaded: dict[int, str] = {}
 
-    pointers: list[str] = []
-    strides: dict[tuple[int, int], str] = {}
-    for k in range(count):
-        moved = [code.let(f"mul i64 {n}, {entry((1 + j) * count + k)}") for j, n in enumerate(("%image", "%chunk"))]
-        address = code.let(f"add i64 {entry(k)}, {code.let(f'add i64 {moved[0]}, {moved[1]}')}")
-        pointers.append(code.let(f"inttoptr i64 {address} to ptr"))
-        for axis in range(rank):
-            strides[k, axis] = entry(3 * count + k * rank + axis)
-    lengths = [entry((3 + rank) * count + axis) for axis in range(rank)]
+    def lines(self, name: str) -> list[str]:
+        """Return the function."""
+        code, rank, count = self.code, self.nest.rank, len(self.nest.arrays)
 
-    written = {e.target for e in nest.equations if e.target >= 0}
-    read = {x.source for e in nest.equations for x in e.operands if x.source >= 0}
-    loaded: dict[int, str] = {}
+        def number(position: int) -> str:
+            return code.let(f"load i64, ptr {code.let(f'getelementptr i64, ptr %entry, i64 {HEAD + position}')}")
 
-    def load(k: int, address: str, mark: str = "") -> None:
-        dtype = arrays[k].dtype
-        x = code.let(f"load {_TYPES[dtype]}, ptr {address}, align {np.dtype(dtype).itemsize}{mark}")
-        loaded[k] = code.let(f"icmp ne i8 {x}, 0") if dtype == "bool" else x
+        self.pointers: list[str] = []
+        for k in range(count):
+            moved = [
+                code.let(f"mul i64 {n}, {number((1 + j) * count + k)}") for j, n in enumerate(("%image", "%chunk"))
+            ]
+            address = code.let(f"add i64 {number(k)}, {code.let(f'add i64 {moved[0]}, {moved[1]}')}")
+            self.pointers.append(code.let(f"inttoptr i64 {address} to ptr"))
+        self.strides = [[number(3 * count + k * rank + axis) for axis in range(rank)] for k in range(count)]
+        self.lengths = [number((3 + rank) * count + axis) for axis in range(rank)]
+        # What is the same for all elements, or for a whole innermost loop, is read before.
+        self._load(k for k, x in enumerate(self.nest.arrays) if set(x.axes) == {"0"})
+        before, after = "start", "end"
+        for axis in range(self.outer):
+            code.put(f"br label %axis{axis}")
+            code.lines.append(f"axis{axis}:")
+            code.put(f"%i{axis} = phi i64 [ 0, %{before} ], [ %next{axis}, %latch{axis} ]")
+            for k, pointer in enumerate(self.pointers):
+                code.put(f"%p{axis}_{k} = phi ptr [ {pointer}, %{before} ], [ %q{axis}_{k}, %latch{axis} ]")
+            self.pointers = [f"%p{axis}_{k}" for k in range(count)]
+            before, after = f"axis{axis}", f"latch{axis}"
+        if self.transposing:
+            self._squares(before, after)
+        else:
+            self._load(k for k, x in enumerate(self.nest.arrays) if x.axes[-1] == "0")
+            self._row(before, after)
+        for axis in range(self.outer - 1, -1, -1):
+            code.lines.append(f"latch{axis}:")
+            for k in range(count):
+                code.put(f"%q{axis}_{k} = getelementptr i8, ptr %p{axis}_{k}, i64 {self.strides[k][axis]}")
+            code.put(f"%next{axis} = add nuw nsw i64 %i{axis}, 1")
+            code.put(f"%done{axis} = icmp eq i64 %next{axis}, {self.lengths[axis]}")
+            code.put(f"br i1 %done{axis}, label %{f'latch{axis - 1}' if axis else 'end'}, label %axis{axis}")
+        return [
+            # Copies stay loops: rows are too short for a call of the C library.
+            f'define internal void @{name}(ptr %entry, i64 %image, i64 %chunk) nounwind "no-builtins" {{',
+            "start:",
+            *code.lines,
+            "end:",
+            "  ret void",
+            "}",
+        ]
 
-    # What is the same for all elements, or along the inner axis, is read before the loop.
-    for k in sorted(read - written):
-        if set(arrays[k].axes) == {"0"}:
-            load(k, pointers[k])
-    before = "start"
-    for axis in range(inner):
-        code.put(f"br label %axis{axis}")
-        code.lines.append(f"axis{axis}:")
-        code.put(f"%i{axis} = phi i64 [ 0, %{before} ], [ %next{axis}, %latch{axis} ]")
-        for k, pointer in enumerate(pointers):
-            code.put(f"%p{axis}_{k} = phi ptr [ {pointer}, %{before} ], [ %q{axis}_{k}, %latch{axis} ]")
-        pointers, before = [f"%p{axis}_{k}" for k in range(count)], f"axis{axis}"
-    for k in sorted(read - written):
-        if k not in loaded and arrays[k].axes[-1] == "0":
-            load(k, pointers[k])
-    code.put("br label %inner")
-    code.lines.append("inner:")
-    code.put(f"%i = phi i64 [ 0, %{before} ], [ %next, %inner ]")
+    def _load(self, numbers: Iterable[int], places: Mapping[int, str] | None = None) -> None:
+        """Read elements; with `places`, in the innermost loop, else only what the nest does not write."""
+        for k in numbers:
+            if k in self.loaded or k not in self.read or (places is None and k in self.written):
+                continue
+            dtype = self.nest.arrays[k].dtype
+            pointer, mark = (self.pointers[k], "") if places is None else (places[k], ", !llvm.access.group !0")
+            x = self.code.let(f"load {_TYPES[dtype]}, ptr {pointer}, align {np.dtype(dtype).itemsize}{mark}")
+            self.loaded[k] = self.code.let(f"icmp ne i8 {x}, 0") if dtype == "bool" else x
 
-    def place(k: int) -> str:
-        x, step = arrays[k], arrays[k].axes[-1]
-        pointer = pointers[k if x.base < 0 else x.base]
+    def _place(self, k: int) -> str:
+        """Return the address of an array's element in the innermost loop."""
+        code, x, step = self.code, self.nest.arrays[k], self.nest.arrays[k].axes[-1]
+        pointer = self.pointers[k if x.base < 0 else x.base]
         if step == "s":
-            return code.let(
-                f"getelementptr inbounds i8, ptr {pointer}, i64 {code.let(f'mul i64 %i, {strides[k, inner]}')}"
-            )
+            offset = code.let(f"mul i64 %i, {self.strides[k][-1]}")
+            return code.let(f"getelementptr inbounds i8, ptr {pointer}, i64 {offset}")
         index = "%i" if step == "c" else code.let(f"mul nuw nsw i64 %i, {step}")
         if x.offset:
             index = code.let(f"add nsw i64 {index}, {x.offset}")
         return code.let(f"getelementptr inbounds {_TYPES[x.dtype]}, ptr {pointer}, i64 {index}")
 
-    places = {k: place(k) for k in sorted(read | written) if k not in loaded}
-    for k in sorted(read):
-        if k not in loaded:
-            load(k, places[k], ", !llvm.access.group !0")
-    results: list[str] = []
-    for e in nest.equations:
-        given = []
-        for x in e.operands:
-            value = loaded[x.source] if x.source >= 0 else results[-1 - x.source]
-            dtype = arrays[x.source].dtype if x.source >= 0 else nest.equations[-1 - x.source].dtype
-            given.append(_convert(code, x.seen, x.used, _see(code, dtype, x.seen, value)))
-        results.append(OPERATIONS[e.name](code, e.operands[0].used, given))
-    for result, e in zip(results, nest.equations, strict=True):
-        if e.target >= 0:
-            stored = code.let(f"zext i1 {result} to i8") if e.dtype == "bool" else result
-            size = np.dtype(e.dtype).itemsize
-            code.put(f"store {_TYPES[e.dtype]} {stored}, ptr {places[e.target]}, align {size}, !llvm.access.group !0")
-    code.put("%next = add nuw nsw i64 %i, 1")
-    code.put(f"%done = icmp eq i64 %next, {lengths[inner]}")
-    after = [*("end" if axis == 0 else f"latch{axis - 1}" for axis in range(rank))]
-    code.put(f"br i1 %done, label %{after[inner]}, label %inner, !llvm.loop !1")
-    for axis in range(inner - 1, -1, -1):
-        code.lines.append(f"latch{axis}:")
-        for k in range(count):
-            code.put(f"%q{axis}_{k} = getelementptr i8, ptr %p{axis}_{k}, i64 {strides[k, axis]}")
-        code.put(f"%next{axis} = add nuw nsw i64 %i{axis}, 1")
-        code.put(f"%done{axis} = icmp eq i64 %next{axis}, {lengths[axis]}")
-        code.put(f"br i1 %done{axis}, label %{after[axis]}, label %axis{axis}")
-    return code.intrinsics, [
-        # Copies stay loops: rows are too short for a call of the C library.
-        f'define internal void @{name}(ptr %entry, i64 %image, i64 %chunk) nounwind "no-builtins" {{',
-        "start:",
-        *code.lines,
-        "end:",
-        "  ret void",
-        "}",
-    ]
+    def _row(self, before: str, after: str) -> None:
+        """Write the innermost loop: one element of each array after the other."""
+        code, equations = self.code, self.nest.equations
+        code.put("br label %inner")
+        code.lines.append("inner:")
+        code.put(f"%i = phi i64 [ 0, %{before} ], [ %next, %inner ]")
+        places = {k: self._place(k) for k in sorted(self.read | self.written) if k not in self.loaded}
+        self._load(sorted(places), places)
+        results: list[str] = []
+        for e in equations:
+            given = []
+            for x in e.operands:
+                value = self.loaded[x.source] if x.source >= 0 else results[-1 - x.source]
+                dtype = self.nest.arrays[x.source].dtype if x.source >= 0 else equations[-1 - x.source].dtype
+                given.append(_convert(code, x.seen, x.used, _see(code, dtype, x.seen, value)))
+            results.append(OPERATIONS[e.name](code, e.operands[0].used, given))
+        for result, e in zip(results, equations, strict=True):
+            if e.target >= 0:
+                stored = code.let(f"zext i1 {result} to i8") if e.dtype == "bool" else result
+                mark = f"align {np.dtype(e.dtype).itemsize}, !llvm.access.group !0"
+                code.put(f"store {_TYPES[e.dtype]} {stored}, ptr {places[e.target]}, {mark}")
+        code.put("%next = add nuw nsw i64 %i, 1")
+        code.put(f"%done = icmp eq i64 %next, {self.lengths[-1]}")
+        code.put(f"br i1 %done, label %{after}, label %inner, !llvm.loop !1")
+
+    def _squares(self, before: str, after: str) -> None:
+        """Write a transposing copy: squares are read along one axis, turned in registers, written along the other.
+
+        The last square along an axis reaches back over the one before it: there the same is copied twice.
+        """
+        code, source = self.code, self.nest.arrays[0]
+        reading = 0 if source.axes[-2] in "c2" else 1
+        size, step = np.dtype(source.dtype).itemsize, 1 if source.axes[reading - 2] == "c" else 2
+        vector = f"<{TILE} x i{8 * size}>"
+        lengths = self.lengths[-2:]
+        last = [code.let(f"sub i64 {n}, {TILE}") for n in lengths]
+        for axis in (0, 1):
+            code.put(f"br label %square{axis}")
+            code.lines.append(f"square{axis}:")
+            outside = "square0" if axis else before
+            code.put(f"%s{axis} = phi i64 [ 0, %{outside} ], [ %next_s{axis}, %next_square{axis} ]")
+        for axis in (0, 1):
+            code.put(f"%late{axis} = icmp sgt i64 %s{axis}, {last[axis]}")
+            code.put(f"%at{axis} = select i1 %late{axis}, i64 {last[axis]}, i64 %s{axis}")
+
+        def address(pointer: str, *moves: str) -> str:
+            for move in moves:
+                pointer = code.let(f"getelementptr inbounds i8, ptr {pointer}, i64 {move}")
+            return pointer
+
+        def corner(k: int, along: int, together: int) -> tuple[str, str]:
+            """Return where a square of an array begins, whose elements lie together along an axis; and its stride."""
+            stride = self.strides[k][-1 - along]
+            moves = (f"%at{along}, {together}", f"%at{1 - along}, {stride}")
+            return address(self.pointers[k], *(code.let(f"mul i64 {move}") for move in moves)), stride
+
+        def shuffle(x: str, y: str, picked: Iterable[int]) -> str:
+            mask = ", ".join(f"i32 {k}" for k in picked)
+            return code.let(f"shufflevector {vector} {x}, {vector} {y}, <{TILE} x i32> <{mask}>")
+
+        pointer, stride = corner(0, reading, step * size)
+        rows = []
+        for k in range(TILE):
+            row = address(pointer, stride) if k else pointer
+            x = code.let(f"load {vector}, ptr {row}, align {size}")
+            if step == 2:
+                # The second half is read so that nothing after the last element is.
+                rest = code.let(f"load {vector}, ptr {address(row, str((TILE - 1) * size))}, align {size}")
+                x = shuffle(x, rest, (2 * c if 2 * c < TILE else 2 * c + 1 for c in range(TILE)))
+            rows.append(x)
+            pointer = row
+        distance = TILE // 2
+        while distance:
+            for k in range(TILE):
+                if not k & distance:
+                    x, y = rows[k], rows[k + distance]
+                    low = [c if not c & distance else TILE + c - distance for c in range(TILE)]
+                    rows[k] = shuffle(x, y, low)
+                    rows[k + distance] = shuffle(x, y, (c + distance for c in low))
+            distance //= 2
+        pointer, stride = corner(1, 1 - reading, size)
+        for k, x in enumerate(rows):
+            pointer = address(pointer, stride) if k else pointer
+            code.put(f"store {vector} {x}, ptr {pointer}, align {size}")
+        code.put("br label %next_square1")
+        for axis in (1, 0):
+            code.lines.append(f"next_square{axis}:")
+            code.put(f"%next_s{axis} = add nuw nsw i64 %s{axis}, {TILE}")
+            code.put(f"%done_s{axis} = icmp sge i64 %next_s{axis}, {lengths[axis]}")
+            code.put(f"br i1 %done_s{axis}, label %{'next_square0' if axis else after}, label %square{axis}")
 
 
 #: Goes through the table for each image and each of its chunks; ``counts`` are entries, images, chunks.
@@ -266,9 +352,9 @@ def module(nests: tuple[Nest, ...]) -> str:
     declared: set[str] = set()
     lines: list[str] = []
     for k, nest in enumerate(nests):
-        more, function = _nest(f"nest{k}", nest)
-        declared |= more
-        lines += function
+        function = _Function(nest)
+        lines += function.lines(f"nest{k}")
+        declared |= function.code.intrinsics
     cases = " ".join(f"i64 {k}, label %call{k}" for k in range(len(nests)))
     calls = "\n".join(
         f"call{k}:\n  call void @nest{k}(ptr %entry, i64 %image, i64 %chunk)\n  br label %made"

@@ -82,7 +82,7 @@ def test_pooling(case: poolings.Case, dtype: str, sizes: tuple[int, int]) -> Non
         compare(pooling.plan_gather(*a), x, y, z)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(convolutions.cases(), st.sampled_from(("float32", "float64")), CUTS)
 @example(convolutions.Case((3, 4, 40, 50), (4, 4, 3, 3), (1, 1), (1, 1), (1, 1)), "float32", (1, 30000))
 @example(convolutions.Case((3, 4, 40, 50), (4, 4, 3, 3), (2, 2), (1, 1), (1, 1)), "float32", (3, 30000))
@@ -97,7 +97,7 @@ def test_convolution(case: convolutions.Case, dtype: str, sizes: tuple[int, int]
 
 
 @pytest.mark.parametrize("way", winograds.CUTS)
-@settings(max_examples=12)
+@settings(max_examples=5)
 @given(winograds.cases(), st.sampled_from(("float32", "float64")), CUTS)
 def test_winograd(way: str, case: convolutions.Case, dtype: str, sizes: tuple[int, int]) -> None:
     x, w, dy = (numbers(shape, dtype, seed) for seed, shape in enumerate((case.data, case.weight, case.result)))
@@ -212,6 +212,29 @@ def test_phases_are_taken_apart_and_joined(step: int) -> None:
 
     apart = np.zeros((6, step, step, 4, 7), np.float32)
     run_steps(make, x, apart, np.zeros_like(x))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+@pytest.mark.parametrize("step", [1, 2, 3])
+@pytest.mark.parametrize(("rows", "columns"), [(8, 8), (8, 17), (23, 9), (7, 20), (20, 7)])
+@pytest.mark.parametrize("wide", ["source", "result"])
+def test_transposing_copies(rows: int, columns: int, step: int, dtype: str, wide: str) -> None:
+    def make(_: int, x: Array, y: Array) -> list[Step]:
+        return [(np.copyto, (y[..., :columns], x[..., : rows * step : step].swapaxes(1, 2))), (y[:, :2, :3].fill, (7,))]
+
+    # What lies after the last element read must not be touched: the source's rows are as short as they can be.
+    length, more = rows * step - step + 1, 100
+    x = numbers((3, columns, length + (more if wide == "source" else 0)), dtype, 0)
+    run_steps(make, x, np.ones((3, rows, columns + (more if wide == "result" else 0)), dtype))
+
+
+@pytest.mark.parametrize(("wide", "axes"), [("source", ["s2", "cs"]), ("result", ["2s", "sc"])])
+def test_a_copy_is_seen_to_transpose(wide: str, axes: list[str]) -> None:
+    x, y = np.empty((10, 40 if wide == "source" else 18)), np.empty((9, 10 if wide == "source" else 40))
+    line = kernels._line((np.copyto, (y[:, :10], x[:, :18:2].T)), {})
+    assert line is not None
+    (group,) = kernels._fused([line])
+    assert [memory.axes for memory in group.entry({}, {}).nest.arrays] == axes
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 1000, 1 << 20])
