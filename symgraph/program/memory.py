@@ -581,7 +581,10 @@ def _drop_steps(layout: Layout, gone: set[int]) -> None:
 
 
 def _compute_in_place(layout: Layout) -> None:
-    """Let an element-wise result take over the memory of an operand that dies with it."""
+    """Let an element-wise result take over the memory of an operand that dies with it.
+
+    In a group the operand may also be an earlier equation's: each block is done with it by then.
+    """
     owners = _owners(layout)
     gone: set[int] = set()
     for t, step in enumerate(layout.steps):
@@ -592,29 +595,26 @@ def _compute_in_place(layout: Layout) -> None:
                 continue
             if place.buffer.parent is not None or place.buffer.first != t or not _whole(out, place):
                 continue
-            operands = equation.inputs[1:2] if equation.primitive.name == "where" else equation.inputs
-            for v in operands:
+            select = equation.primitive.name == "where"
+            operands = equation.inputs[1:2] if select else equation.inputs
+            kept = [layout.places.get(id(v)) for v in (equation.inputs[0], equation.inputs[2])] if select else []
+            earlier = (v for e in step.equations[:k] for v in e.inputs) if step.blocked else ()
+            for v in dict.fromkeys((*operands, *earlier)):
                 source = layout.places.get(id(v))
                 if source is None:
                     continue
                 buffer = source.buffer
-                others = [
-                    (j, layout.places[id(w)], w.shape)
+                fits = buffer.kind == "arena" and buffer.parent is None and buffer.first < t == buffer.last
+                fits = fits and v.shape == out.shape and v.dtype.itemsize == out.dtype.itemsize and _whole(v, source)
+                if not fits or any(other is not None and other.buffer is buffer for other in kept):
+                    continue
+                readers = (
+                    (j, w)
                     for j, other in enumerate(step.equations)
                     for w in other.inputs
                     if id(w) in layout.places and layout.places[id(w)].buffer is buffer
-                ]
-                if (
-                    buffer.kind == "arena"
-                    and buffer.parent is None
-                    and buffer.last == t
-                    and buffer.first < t
-                    and all(j <= k and p == source and shape == out.shape for j, p, shape in others)
-                    and v.shape == out.shape
-                    and v.dtype.itemsize == out.dtype.itemsize
-                    and _whole(v, source)
-                    and not (equation.primitive.name == "where" and v in (equation.inputs[0], equation.inputs[2]))
-                ):
+                )
+                if all(j <= k and layout.places[id(w)] == source and w.shape == out.shape for j, w in readers):
                     mine = owners.pop(id(place.buffer))
                     for value_id in mine:
                         p = layout.places[value_id]

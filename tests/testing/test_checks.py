@@ -96,7 +96,7 @@ class Hasty(FloatType):
 def test_a_parameter_that_json_changes_is_seen() -> None:
     cls = define(type("Scaled", (Scaled,), {**Scaled.__dict__}), "hasty", ())
     check_json(use_of(cls))
-    object.__setattr__(cls.params[0], "type", Hasty())
+    cls.params = (cls.params[0]._replace(type=Hasty()), *cls.params[1:])
     finer = Use(cls, 0, Sample([(2, 3)], {"factor": 0.123}))
     with pytest.raises(AssertionError, match=r"hasty-0: .*=0.123\) comes back from JSON as .*=0.12\)"):
         check_json(finer)
