@@ -101,6 +101,8 @@ def main() -> None:
 
     try:
         serve(sys.argv[1], sys.argv[2], answer)
+    except NotImplementedError as error:
+        answer({"error": str(error)})
     except Exception as error:  # noqa: BLE001 (whatever a library raises is said, and the run goes on without it)
         traceback.print_exc()
         text = str(error).strip() or "no message"

@@ -120,9 +120,9 @@ def _inference(workload: Workload, parameters: Any, batch: Any, compiled: bool) 
     network, last = Network(workload, parameters).eval(), None
     data = batch["data"]
     if compiled:
-        import torch._inductor.config
+        from torch._inductor import config
 
-        torch._inductor.config.freezing = True  # normalisation becomes part of convolution
+        config.freezing = True  # normalisation becomes part of convolution
         network = torch.compile(network)
 
     @(torch.no_grad if compiled else torch.inference_mode)()
