@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.random import RandomState  # its sequences never change; loaded here, it is no memory of a workload
 
 from benchmarks import networks
 
@@ -70,8 +71,8 @@ class Workload(NamedTuple):
         return arrays
 
 
-def _random(name: str) -> np.random.RandomState:
-    return np.random.RandomState(zlib.crc32(name.encode()))
+def _random(name: str) -> RandomState:
+    return RandomState(zlib.crc32(name.encode()))
 
 
 def _numbers(name: str, shape: tuple[int, ...], classes: int) -> np.ndarray:

@@ -58,29 +58,31 @@ def _renew(w: np.ndarray, g: np.ndarray, n: np.ndarray, hyper: dict[str, float])
     )
     plain = hyper["rescale_grad"] == 1 and hyper["wd"] == 0
 
-    def part(start: int, stop: int) -> Callable[[], None]:
+    def block(w: np.ndarray, g: np.ndarray, n: np.ndarray, t: np.ndarray, u: np.ndarray) -> Callable[[], None]:
+        def renew(g: np.ndarray = g) -> None:
+            square(g, t)
+            multiply(t, rest, t)
+            multiply(n, gamma, n)
+            add(n, t, n)
+            add(n, epsilon, t)
+            sqrt(t, t)
+            divide(g, t, t)
+            multiply(t, rate, t)
+            subtract(w, t, w)
+
+        def scale_and_renew() -> None:
+            multiply(g, scale, u)
+            multiply(w, decay, t)
+            add(u, t, u)
+            renew(u)
+
+        return renew if plain else scale_and_renew
+
+    def part(start: int, stop: int) -> Callable[[], object]:
         scratch = np.empty((2, min(BLOCK, stop - start)), np.float32)
         cuts = [slice(k, min(k + BLOCK, stop)) for k in range(start, stop, BLOCK)]
-        blocks = [(w[c], g[c], n[c], *scratch[:, : c.stop - c.start]) for c in cuts]
-
-        def run() -> None:
-            for w, g, n, t, u in blocks:
-                if not plain:
-                    multiply(g, scale, u)
-                    multiply(w, decay, t)
-                    add(u, t, u)
-                    g = u
-                square(g, t)
-                multiply(t, rest, t)
-                multiply(n, gamma, n)
-                add(n, t, n)
-                add(n, epsilon, t)
-                sqrt(t, t)
-                divide(g, t, t)
-                multiply(t, rate, t)
-                subtract(w, t, w)
-
-        return run
+        blocks = [block(w[c], g[c], n[c], *scratch[:, : c.stop - c.start]) for c in cuts]
+        return blocks[0] if len(blocks) == 1 else lambda: [run() for run in blocks]
 
     if w.size < MANY:
         return part(0, w.size)
