@@ -14,6 +14,7 @@ What does not belong here: what the steps are (the kernels in `symgraph.backends
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
 import operator
@@ -66,7 +67,8 @@ class Kernel:
         self.parts: list[Tiered] = []
         for part in list(inside(call)):
             if isinstance(part, Planewise):
-                part.run = self._part(part.plain, functools.partial(_by_planes, part), mode)
+                # Described is a copy: nothing refers to itself, so memory is free as soon as the call is.
+                part.run = self._part(part.plain, functools.partial(_by_planes, copy.copy(part)), mode)
             elif mode != "off" and any(_known(f) and _known(g) for (f, _), (g, _) in itertools.pairwise(part.steps)):
                 plain = Chain(part.steps)
                 part.steps = ((self._part(plain, functools.partial(_by_runs, plain), mode), ()),)

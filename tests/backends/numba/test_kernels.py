@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -388,6 +390,21 @@ def test_a_fault_while_describing_is_told() -> None:
     x.fill(0)
     call()
     assert (x == 5).all()
+
+
+@pytest.mark.parametrize("mode", ["background", "now"])
+def test_memory_is_free_when_the_call_is(mode: str) -> None:
+    call, x, y = bound()
+    kernel = kernels.Kernel(call, mode)
+    if mode == "now":
+        call()
+    references = weakref.ref(x), weakref.ref(y)
+    gc.disable()
+    try:
+        del call, kernel, x, y
+        assert [reference() for reference in references] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_off() -> None:
