@@ -402,7 +402,7 @@ def test_memory_is_free_when_the_call_is(mode: str) -> None:
     gc.disable()
     try:
         del call, kernel, x, y
-        assert [reference() for reference in references] == [None, None]
+        assert all(reference() is None for reference in references)
     finally:
         gc.enable()
 
