@@ -9,14 +9,17 @@ What does not belong here: how a plan is made (`symgraph.backends`), what a grap
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
+import math
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from symgraph.backends.numpy.plan import Options, Plan
+from symgraph.backends.numpy.plan import Options, Plan, aligned
 from symgraph.context import Context, current_context
 from symgraph.dtype import as_dtype
 from symgraph.errors import ArgumentError, BindError, GradientError, ShapeError, suggest
@@ -35,8 +38,12 @@ __all__ = ["Bindable", "Executor", "Options", "bind", "simple_bind"]
 
 Array = np.ndarray[Any, Any]
 GradReq = str | Sequence[str] | Mapping[str, str]
+#: Shapes of all arguments and states, in order.
+Shapes = tuple[tuple[int, ...], ...]
 
 _REQUESTS = ("null", "write", "add")
+#: How many executors for other shapes, and how many requests for shapes, `Executor.reshape` remembers.
+KEPT_SHAPES, KEPT_REQUESTS = 16, 256
 #: Kinds of element types that can be converted to each other.
 _NUMBERS = "biuf"
 
@@ -83,9 +90,11 @@ class Executor:
         states: Sequence[NDArray],
         inference: Inference,
         options: Options,
+        family: _Family | None = None,
     ) -> None:
         self._symbol, self._ctx, self._options = symbol, ctx, options
         self._inference = inference
+        self._family = family or _Family()
         self.arg_arrays, self.grad_arrays, self.aux_arrays = list(arguments), list(gradients), list(states)
         self._requests = list(requests)
         self._arg_names, self._aux_names = symbol.list_arguments(), symbol.list_auxiliary_states()
@@ -121,8 +130,8 @@ class Executor:
             for n, feed in self._feeds.items()
             if (changing is None or n in changing) and feed[0].flags.writeable
         }
-        #: Ways of running whose constants have changed since they were computed.
-        self._stale: set[_Bound] = set()
+        #: Tickets of the ways of running whose constants have not changed since something was computed from them.
+        self._computed: set[object] = set()
         view = inference.view
         self._output_names = symbol.list_outputs()
         #: Outputs whose gradient `backward` must be given.
@@ -212,7 +221,8 @@ class Executor:
         arrays = [x._data for x in (*self.arg_arrays, *self.aux_arrays, *self.grad_arrays) if x is not None]
         arrays += [*self._output_arrays, self._state]
         # What a `backward` to come needs of the last `forward`.
-        arrays += [x for bound in self._plans.values() for x in bound.plan.memory()]
+        arrays += {id(bound.memory): bound.memory.array for bound in self._plans.values()}.values()
+        arrays += [x for bound in self._plans.values() for x in bound.plan.memory()[1:]]
         arrays = [x for x in arrays if x.flags.writeable]
         saved = [x.copy() for x in arrays]
         try:
@@ -259,6 +269,7 @@ class Executor:
             for name, value in kwargs.items():
                 feeds[name][0][...] = value._data if type(value) is NDArray else value
         bound = self._current.get(is_train) or self.bound(bool(is_train))
+        bound.memory.holder = bound.ticket
         if self._with_gradients:
             self._ready = None  # if this run fails, there is nothing to go back through
             bound.run_first()
@@ -330,14 +341,16 @@ class Executor:
         if self._ready is None:
             # Inference keeps nothing for gradients: the outputs once more, from the same random numbers.
             (bound.plan.run_first if self._ran else bound.run_first)()
-        elif self._consumed:
-            # The gradients have been computed once already, in the memory of what they needed.
+        elif self._consumed or bound.memory.holder is not bound.ticket:
+            # What the gradients needed is gone: they have been computed, or another executor has run in this memory.
             if not bound.plan.repeatable:
+                who = "backward()" if self._consumed else "an executor that shares its memory"
                 raise GradientError(
-                    "backward() has been called since the last forward(), which renewed what it had read; "
+                    f"{who} has been called since the last forward(), which renewed what it had read; "
                     "call forward() again"
                 )
             bound.plan.run_again()
+        bound.memory.holder = bound.ticket
         self._consumed = True
         bound.run_second()
 
@@ -428,7 +441,7 @@ class Executor:
         The next inference computes anew what follows from them. `copy_params_from`, feeding such an argument, and
         training steps of this executor do this by themselves; writing into the arrays does not.
         """
-        self._stale = set(self._plans.values())
+        self._computed.clear()
 
     def _constants(self, nodes: Sequence[Node], inputs: Sequence[Any]) -> list[int]:
         """Return which inputs of a program `Options.inputs` declares constant."""
@@ -436,20 +449,6 @@ class Executor:
         if changing is None:
             return []
         return [j for j, k in enumerate(inputs) if isinstance(k, int) and nodes[k].name not in changing]
-
-    def _with_constants(self, bound: _Bound, run: Callable[[], None]) -> Callable[[], None]:
-        def refreshed() -> None:
-            if bound in self._stale:
-                bound.plan.refresh()
-                self._stale.discard(bound)
-            run()
-
-        def training() -> None:
-            run()
-            self.refresh()
-
-        self._stale.add(bound)
-        return training if bound.training else refreshed
 
     def set_hyper(self, node: str | None = None, **values: float) -> None:
         """Change live hyper-parameters of updates, such as the learning rate; takes effect with the next step.
@@ -507,6 +506,9 @@ class Executor:
     ) -> Executor:
         """Return an executor for other input shapes that shares all arrays whose shape stays, and hyper-parameters.
 
+        Executors made from each other in this way also share the memory of what they compute on the way, so only one of
+        them may run at a time. The last 16 are kept, with their arrays: coming back to their shapes costs nothing.
+
         Parameters
         ----------
         partial_shaping
@@ -521,38 +523,65 @@ class Executor:
         BindError
             If an array would change or grow that may not.
         """
-        types = {n: x._data.dtype for n, x in {**self.arg_dict, **self.aux_dict}.items()}
-        inference = infer(self._inference.view, dict(kwargs), types)
-        shapes = {n: spec.shape for n, spec in _variable_specs(inference).items()}
-        arguments, gradients = [], []
-        for name, x, dx in zip(self._arg_names, self.arg_arrays, self.grad_arrays, strict=True):
-            shape = shapes[name]
+        family = self._family
+        request = tuple(sorted((name, tuple(shape)) for name, shape in kwargs.items()))
+        shapes, inference = family.requests.get(request), None
+        if shapes is None:
+            inference = self._inferred(kwargs)
+            found = {n: spec.shape for n, spec in _variable_specs(inference).items()}
+            shapes = tuple(found[n] for n in (*self._arg_names, *self._aux_names))
+            family.remember(request, shapes)
+        arguments: list[NDArray | None] = []
+        for name, x, shape in zip(self._arg_names, self.arg_arrays, shapes, strict=False):
             if shape == x.shape:
                 arguments.append(x)
-                gradients.append(dx)
                 continue
             if name not in kwargs and not partial_shaping:
                 raise BindError(
                     f"reshape() changes {name!r} from {x.shape} to {shape}; name it, or pass partial_shaping=True"
                 )
-            if np.prod(shape) > x.size and not allow_up_sizing:
+            if math.prod(shape) > x.size and not allow_up_sizing:
                 raise BindError(
                     f"reshape() makes {name!r} larger, from {x.shape} to {shape}; pass allow_up_sizing=True"
                 )
-            arguments.append(NDArray(np.zeros(shape, x.dtype), self._ctx))
-            gradients.append(None if dx is None else NDArray(np.zeros(shape, dx.dtype), self._ctx))
-        states = []
-        for name, x in zip(self._aux_names, self.aux_arrays, strict=True):
-            if shapes[name] != x.shape and not partial_shaping:
+            arguments.append(None)
+        states: list[NDArray | None] = []
+        for name, x, shape in zip(self._aux_names, self.aux_arrays, shapes[len(arguments) :], strict=True):
+            if shape != x.shape and not partial_shaping:
                 raise BindError(
-                    f"reshape() changes state {name!r} from {x.shape} to {shapes[name]}; pass partial_shaping=True"
+                    f"reshape() changes state {name!r} from {x.shape} to {shape}; pass partial_shaping=True"
                 )
-            same = shapes[name] == x.shape
-            states.append(x if same else NDArray(np.zeros(shapes[name], x.dtype), self._ctx))
-        made = Executor(self._symbol, self._ctx, arguments, gradients, self._requests, states, inference, self._options)
-        made._overrides.update(self._overrides)
-        made._override()
+            states.append(x if shape == x.shape else None)
+        family.keep(self)
+        made = family.again(shapes, [*arguments, *states])
+        if made is None:
+            made = Executor(
+                self._symbol,
+                self._ctx,
+                [_fresh(x, old, s, self._ctx) for x, old, s in zip(arguments, self.arg_arrays, shapes, strict=False)],
+                [
+                    dx if x is not None or dx is None else _fresh(None, dx, s, self._ctx)
+                    for x, dx, s in zip(arguments, self.grad_arrays, shapes, strict=False)
+                ],
+                self._requests,
+                [
+                    _fresh(x, old, s, self._ctx)
+                    for x, old, s in zip(states, self.aux_arrays, shapes[len(arguments) :], strict=True)
+                ],
+                inference or self._inferred(kwargs),
+                self._options,
+                family,
+            )
+            family.keep(made)
+        if made._overrides != self._overrides:
+            made._overrides.clear()
+            made._overrides.update(self._overrides)
+            made._override()
         return made
+
+    def _inferred(self, shapes: Mapping[str, tuple[int, ...]]) -> Inference:
+        types = {n: x._data.dtype for n, x in {**self.arg_dict, **self.aux_dict}.items()}
+        return infer(self._inference.view, dict(shapes), types)
 
     # -- looking inside -----------------------------------------------------------------------------------------------
 
@@ -571,7 +600,8 @@ class Executor:
             Also report the inputs of the nodes, that is the variables.
         """
         self._monitor, self._monitor_all = callback, monitor_all
-        self._plans = {k: v for k, v in self._plans.items() if not k[2]}
+        for key in [key for key in self._plans if key[2]]:
+            del self._plans[key]
         self._current.clear()
 
     def explain(self, analyze: bool = False, format: str = "text", training: bool | None = None) -> Any:
@@ -592,6 +622,86 @@ def _convert(target: Array, data: Array) -> None:
     """Copy numbers of any type; what does not fit the target's becomes infinite or is cut off, as in MXNet."""
     with np.errstate(all="ignore"):
         np.copyto(target, data, "unsafe")
+
+
+class _Memory:
+    """Memory for what is computed on the way, and the ticket of the last that ran in it.
+
+    Ways of running an executor, and executors of one family, share it: they run one at a time.
+    """
+
+    __slots__ = ("array", "holder")
+
+    def __init__(self, nbytes: int) -> None:
+        self.array = aligned(nbytes)
+        self.holder: object = None
+
+
+class _Family:
+    """What executors have in common that were made from each other by `Executor.reshape`.
+
+    It refers to no executor that refers to it, so that memory is free as soon as the last of them is gone.
+
+    Attributes
+    ----------
+    requests
+        What `reshape` was asked for, with the shapes of all arguments and states that followed.
+    """
+
+    def __init__(self) -> None:
+        self.requests: dict[Any, Shapes] = {}
+        #: By the shapes, the last used last: an executor, as long as someone has it, and one with its arrays and plans.
+        self._kept: dict[Shapes, tuple[weakref.ref[Executor], Executor]] = {}
+        self._memory = _Memory(0)
+
+    def memory(self, nbytes: int) -> _Memory:
+        """Return memory of at least so many bytes; what is too small stays with whom it was given to."""
+        if self._memory.array.nbytes < nbytes:
+            self._memory = _Memory(nbytes)
+        return self._memory
+
+    def remember(self, request: Any, shapes: Shapes) -> None:
+        """Remember what followed from a request."""
+        if len(self.requests) >= KEPT_REQUESTS:
+            self.requests.clear()
+        self.requests[request] = shapes
+
+    def keep(self, executor: Executor) -> None:
+        """Keep an executor's arrays and plans, as those used last."""
+        shapes = tuple(x.shape for x in (*executor.arg_arrays, *executor.aux_arrays))
+        found = self._kept.pop(shapes, None)
+        if found is None or found[0]() is not executor:
+            kept = copy.copy(executor)
+            kept._family = _Family()
+            found = weakref.ref(executor), kept
+        self._kept[shapes] = found
+        if len(self._kept) > KEPT_SHAPES:
+            del self._kept[next(iter(self._kept))]
+
+    def again(self, shapes: Shapes, shared: Sequence[NDArray | None]) -> Executor | None:
+        """Return the executor for these shapes, if one is kept and has the `shared` arrays, where there are such."""
+        if shapes not in self._kept:
+            return None
+        alive, kept = self._kept[shapes]
+        arrays = (*kept.arg_arrays, *kept.aux_arrays)
+        if any(x is not None and x is not y for x, y in zip(shared, arrays, strict=True)):
+            return None
+        found = alive()
+        if found is None:
+            found = copy.copy(kept)
+            found._family, found._current, found._monitor = self, {}, None
+            found._ready, found._ran, found._consumed = None, False, False
+        for x, dx, request in zip(shared, found.grad_arrays, found._requests, strict=False):
+            if x is None and dx is not None and request == "add":
+                dx._data.fill(0)
+        found.refresh()
+        self.keep(found)
+        return found
+
+
+def _fresh(x: NDArray | None, old: NDArray, shape: tuple[int, ...], ctx: Context) -> NDArray:
+    """Return `x` or, if it is None, zeros of that shape like an old array."""
+    return NDArray(np.zeros(shape, old.dtype), ctx) if x is None else x
 
 
 class _Held(NamedTuple):
@@ -625,6 +735,8 @@ class _Bound:
 
     def __init__(self, executor: Executor, training: bool, gradients: bool, monitored: bool) -> None:
         self.training, self.gradients = training, gradients
+        #: Stands for this in places that outlive it.
+        self.ticket = object()
         base = executor._inference
         view = base.view
         entries = list(view.entries)
@@ -701,13 +813,36 @@ class _Bound:
             skip=[k for k in self.lowered.renewed if k < count],
             constant=[] if training or gradients else executor._constants(nodes, self.lowered.inputs),
             mirrored=mirrored(joint.view),
+            memory=self._take(executor._family),
         )
         self.monitored = [(name, self.plan.outputs[count + j]) for j, (name, _) in enumerate(shown)]
         #: Runs the first half, with fresh random numbers if it reads any; then the gradients.
         self.run_first = _with_fresh_numbers(self.plan, executor._state) if self.random else self.plan.run_first
         if executor._options.inputs is not None:
-            self.run_first = executor._with_constants(self, self.run_first)
+            self._follow_constants(executor)
         self.run_second = self.plan.run_second
+
+    def _take(self, family: _Family) -> Callable[[int], Array]:
+        def memory(nbytes: int) -> Array:
+            self.memory = family.memory(nbytes)
+            return self.memory.array[:nbytes]
+
+        return memory
+
+    def _follow_constants(self, executor: Executor) -> None:
+        """Compute what follows from constants before a run, if they have changed; a training step changes them."""
+        run, plan, ticket, training = self.run_first, self.plan, self.ticket, self.training
+        computed = executor._computed
+
+        def run_first() -> None:
+            if ticket not in computed:
+                plan.refresh()
+                computed.add(ticket)
+            run()
+            if training:
+                computed.clear()
+
+        self.run_first = run_first
 
     def set_heads(self, arrays: Sequence[Array | None]) -> None:
         """Copy head gradients in; None stands for ones."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import symgraph as mx
+from symgraph import executor as room
 from symgraph.backends.numpy import kernels
 from symgraph.backends.numpy import plan as engine
 from symgraph.errors import ArgumentError, BindError, GradientError, ShapeError
@@ -255,16 +256,23 @@ def test_a_plan_that_no_memory_can_hold_is_made_when_there_is_memory(monkeypatch
     expected = executor.forward(is_train=True)[0].asnumpy().copy()
     before = state_of(executor)
 
-    def full(nbytes: int) -> Any:
+    def full(*args: Any) -> Any:
         raise MemoryError
 
     with monkeypatch.context() as patch:
+        patch.setattr(engine, "_blank", full)
         patch.setattr(engine, "aligned", full)
+        patch.setattr(room, "aligned", full)
+        with pytest.raises(MemoryError):
+            executor.reshape(allow_up_sizing=True, partial_shaping=True, data=(400, 5))
+        patch.setattr(engine, "array_at", full)
         with pytest.raises(MemoryError):
             executor.forward()
     assert_equal(state_of(executor), before)
     executor.backward()
     assert executor.forward()[0].shape == expected.shape
+    larger = executor.reshape(allow_up_sizing=True, partial_shaping=True, data=(400, 5))
+    assert larger.forward()[0].shape == (400, 3)
 
 
 def test_after_a_forward_that_failed_backward_computes_anew(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,6 +139,8 @@ class Plan:
         which must be called before the first run and after they have changed.
     mirrored
         Origins of equations that are to be computed again for the gradients, in place of keeping their results.
+    memory
+        Returns that many bytes, as `aligned` does, for the arena. Plans may share it if they run one at a time.
 
     Attributes
     ----------
@@ -164,6 +166,7 @@ class Plan:
         skip: Iterable[int] = (),
         constant: Collection[int] = (),
         mirrored: Iterable[str] = (),
+        memory: Callable[[int], Array] | None = None,
     ) -> None:
         options = options or Options()
         self._skip = frozenset(skip)
@@ -193,6 +196,7 @@ class Plan:
         self.layout: Layout = self._laid_out(self.program, self.schedule, stores)
         self._record("memory", self.layout.unplanned_bytes, self.layout.arena_bytes, start, "bytes")
         self._refuse_late_reads(self._pairs(self.program, stores))
+        self.arena = (memory or aligned)(self.layout.arena_bytes)
         self._bind(arrays, stored, targets, hypers)
 
     def _pairs(self, program: Program, stores: Sequence[tuple[int, int]]) -> list[tuple[Value, Value]]:
@@ -270,7 +274,6 @@ class Plan:
         self, arrays: Sequence[Array], stored: Mapping[int, int], targets: Mapping[int, Array], hypers: Sequence[float]
     ) -> None:
         program, layout = self.program, self.layout
-        self.arena = aligned(layout.arena_bytes)
         base: dict[int, Array] = {}
         for v, array in zip(program.inputs, arrays, strict=True):
             base[id(layout.places[id(v)].buffer)] = array
