@@ -6,7 +6,7 @@ allocated here. What is decided:
 * rearrangements become views wherever strides can express them;
 * a value that renews an input is computed in that input's own memory if everyone has read it by then;
 * an elementwise result takes over the memory of an operand that nobody reads again;
-* pieces of a join are computed where the join wants them, unless that keeps its memory busy at the peak;
+* pieces of a join are computed where the join wants them, unless much else is alive then;
 * inside a fused group, values that nobody else reads live in scratch of one block;
 * all other buffers get offsets in one arena, packed by their lifetimes.
 """
@@ -14,7 +14,7 @@ allocated here. What is decided:
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,8 @@ __all__ = ["ALIGNMENT", "Buffer", "Layout", "Place", "Step", "contiguous_strides
 
 #: Bytes by which the peak may rise: less is worth neither a copy nor another packing.
 _SLACK_BYTES = 1 << 14
+#: Share by which the peak may rise, to save copies of the pieces of a join.
+_RISE = 1 / 16
 #: Bytes to which every buffer in the arena is aligned: a cache line, and the widest vector register.
 ALIGNMENT = 64
 
@@ -290,6 +292,8 @@ def plan_memory(
             if not step.blocked:
                 layout.unplanned_bytes += _aligned(need)
     if share:
+        # What a join may want elsewhere waits for it; all else first, so that the join knows what is alive.
+        _compute_in_place(layout, _joining(layout))
         _join_in_place(layout, program)
         _compute_in_place(layout)
     layout.live_bytes = int(_alive(_roots(layout), len(layout.steps)).max())
@@ -534,7 +538,7 @@ _Piece = tuple[Buffer, int, dict[int, Place] | None]
 
 
 def _affordable(pieces: Sequence[_Piece], joined: Buffer, t: int, alive: np.ndarray[Any, Any]) -> list[_Piece]:
-    """Return the pieces of a join, from some step on, that are computed in it without raising the peak.
+    """Return the pieces of a join, from some step on, that are computed in it while the peak hardly rises.
 
     The result of a join is alive as soon as one piece is computed in it. Where the pieces come early, and much else is
     alive then, they better have memory of their own, though they are copied later.
@@ -563,7 +567,7 @@ def _affordable(pieces: Sequence[_Piece], joined: Buffer, t: int, alive: np.ndar
         _count(now, buffer, 1, begin)
     peaks.append(int(now.max()))
     elsewhere = max(int(part.max()) if part.size else 0 for part in (alive[:begin], alive[end + 1 :]))
-    most = max(elsewhere, min(peaks) + _SLACK_BYTES)
+    most = max(elsewhere, min(peaks)) * (1 + _RISE) + _SLACK_BYTES
     return list(pieces[next(k for k, peak in enumerate(peaks) if peak <= most) :])
 
 
@@ -580,14 +584,31 @@ def _drop_steps(layout: Layout, gone: set[int]) -> None:
             buffer.first, buffer.last = mapping[max(buffer.first, 0)], mapping[buffer.last]
 
 
-def _compute_in_place(layout: Layout) -> None:
-    """Let an element-wise result take over the memory of an operand that dies with it.
+def _joining(layout: Layout) -> set[int]:
+    """Return ``id`` of the buffers of joins and of their pieces."""
+    return {
+        id(layout.places[id(v)].buffer)
+        for step in layout.steps
+        for e in step.equations
+        if e.primitive.name == "concat"
+        for v in (*e.inputs, *e.outputs)
+    }
 
-    In a group the operand may also be an earlier equation's: each block is done with it by then.
+
+def _compute_in_place(layout: Layout, aside: Set[int] = frozenset()) -> None:
+    """Let an element-wise result take over the memory of a value that dies with it.
+
+    That is an operand, or what an earlier equation of the group has read: each block is done with it by then. Buffers
+    `aside` stay as they are.
     """
     owners = _owners(layout)
     gone: set[int] = set()
     for t, step in enumerate(layout.steps):
+        readers: dict[int, list[tuple[int, Value]]] = {}
+        for k, equation in enumerate(step.equations):
+            for v in equation.inputs:
+                if id(v) in layout.places:
+                    readers.setdefault(id(layout.places[id(v)].buffer), []).append((k, v))
         for k, equation in enumerate(step.equations):
             out = equation.outputs[0]
             place = layout.places.get(id(out))
@@ -595,33 +616,38 @@ def _compute_in_place(layout: Layout) -> None:
                 continue
             if place.buffer.parent is not None or place.buffer.first != t or not _whole(out, place):
                 continue
+            if id(place.buffer) in aside:
+                continue
             select = equation.primitive.name == "where"
             operands = equation.inputs[1:2] if select else equation.inputs
             kept = [layout.places.get(id(v)) for v in (equation.inputs[0], equation.inputs[2])] if select else []
-            earlier = (v for e in step.equations[:k] for v in e.inputs) if step.blocked else ()
-            for v in dict.fromkeys((*operands, *earlier)):
+            earlier = (reads[0][1] for reads in readers.values() if reads[-1][0] < k)
+            for v in (*operands, *earlier):
                 source = layout.places.get(id(v))
-                if source is None:
+                if source is None or source.buffer is place.buffer or id(source.buffer) in aside:
                     continue
                 buffer = source.buffer
-                fits = buffer.kind == "arena" and buffer.parent is None and buffer.first < t == buffer.last
-                fits = fits and v.shape == out.shape and v.dtype.itemsize == out.dtype.itemsize and _whole(v, source)
-                if not fits or any(other is not None and other.buffer is buffer for other in kept):
-                    continue
-                readers = (
-                    (j, w)
-                    for j, other in enumerate(step.equations)
-                    for w in other.inputs
-                    if id(w) in layout.places and layout.places[id(w)].buffer is buffer
-                )
-                if all(j <= k and layout.places[id(w)] == source and w.shape == out.shape for j, w in readers):
-                    mine = owners.pop(id(place.buffer))
-                    for value_id in mine:
+                if (
+                    buffer.kind == "arena"
+                    and buffer.parent is None
+                    and buffer.last == t
+                    and buffer.first < t
+                    and v.shape == out.shape
+                    and v.dtype.itemsize == out.dtype.itemsize
+                    and _whole(v, source)
+                    and all(
+                        j <= k and w.shape == out.shape and layout.places[id(w)] == source
+                        for j, w in readers.get(id(buffer), ())
+                    )
+                    and not any(other is not None and other.buffer is buffer for other in kept)
+                ):
+                    for value_id in owners[id(place.buffer)]:
                         p = layout.places[value_id]
                         layout.places[value_id] = Place(buffer, p.offset, p.strides)
-                    owners[id(buffer)] += mine
+                    owners[id(buffer)] += owners.pop(id(place.buffer))
                     buffer.last = place.buffer.last
                     gone.add(id(place.buffer))
+                    readers.setdefault(id(buffer), []).extend(readers.pop(id(place.buffer), ()))
                     break
     _forget(layout, gone)
 

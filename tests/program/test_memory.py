@@ -595,6 +595,25 @@ def test_a_join_does_not_keep_its_memory_busy_at_the_peak() -> None:
     assert layout.live_bytes == (4 + 1) * 4 * 4096 + 64  # the operand and the product of matmul, and the early piece
 
 
+def test_a_result_takes_what_an_earlier_call_of_its_group_has_read() -> None:
+    recorder, (x,) = inputs((8, 200))
+    a = recorder.matmul(x, recorder.broadcast_to(recorder.sum(x), (200, 200)))
+    y = recorder.exp(a) + 1.0
+    other = recorder.matmul(recorder.square(y), recorder.permute_dims(x, (1, 0)))
+    layout = grouped(recorder, [recorder.sum(other)])
+    (square,) = [v for s in layout.steps for e in s.equations for v in e.outputs if e.primitive.name == "square"]
+    assert layout.places[id(square)].buffer is layout.places[id(a.value)].buffer
+
+
+def test_a_result_does_not_take_what_a_later_call_of_its_group_reads() -> None:
+    recorder, (x,) = inputs((8, 200))
+    a = recorder.matmul(x, recorder.broadcast_to(recorder.sum(x), (200, 200)))
+    b = recorder.exp(x)
+    c = recorder.sin(a) * b
+    layout = grouped(recorder, [recorder.sum(b, 0), recorder.sum(c, 0)])
+    assert layout.places[id(b.value)].buffer is not layout.places[id(a.value)].buffer
+
+
 def test_rearrangements_are_no_steps() -> None:
     recorder, (x,) = inputs((4, 6))
     y = recorder.permute_dims(recorder.reshape(x, (2, 2, 6)), (2, 0, 1))

@@ -95,16 +95,11 @@ def test_a_network_learns_the_same(name: str, apart: bool) -> None:
         for key, x in arrays.items():
             assert same_bits(x, others[key]), key
         assert record.ran
+        assert record.after <= record.before
         gained.append(record.after < record.before)
-    expected = {
-        "ResNet": [True, True],
-        "MobileNet": [True, True],
-        "dropout": [True, True],
-        "chain": [False, True],
-        "MLP": [False, True],
-        "LSTM": [apart, apart],
-    }
-    assert gained == expected.get(name, [False, False])
+    cheap, by_segments = gained
+    assert cheap or name not in ("ResNet", "MobileNet", "dropout")
+    assert by_segments or name not in ("ResNet", "MobileNet", "dropout", "chain", "MLP")
 
 
 # -- memory -----------------------------------------------------------------------------------------------------------
