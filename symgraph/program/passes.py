@@ -354,10 +354,11 @@ def absorb(program: Program, evaluate: Evaluate) -> Program:
 _CONVOLUTIONS = frozenset(("conv", "conv_data_grad", "conv_weight_grad"))
 
 
-def winograd(program: Program, evaluate: Evaluate) -> Program:
-    """Let the engine compute convolutions with 3 x 3 kernels by Winograd's minimal filtering, where it finds it pays.
+def convolution(program: Program, evaluate: Evaluate) -> Program:
+    """Let the engine compute convolutions in ways that round otherwise, where it finds they pay.
 
-    That rounds otherwise; and an element that is not finite spoils a whole tile of results.
+    These are Winograd's minimal filtering for 3 x 3 kernels, in which an element that is not finite spoils a whole tile
+    of results, and sums of shifted products for depthwise ones.
     """
     equations: list[Equation] = []
 
@@ -365,7 +366,7 @@ def winograd(program: Program, evaluate: Evaluate) -> Program:
         new = equation
         asked = equation.primitive.name in _CONVOLUTIONS
         if asked or inputs != equation.inputs:
-            params = {**equation.params, "winograd": True} if asked else equation.params
+            params = {**equation.params, "inexact": True} if asked else equation.params
             new = Equation(equation.primitive, inputs, params, [v.spec for v in equation.outputs], equation.origin)
         equations.append(new)
         return new.outputs
@@ -385,7 +386,7 @@ PIPELINE: list[Pass] = [
     Pass("simplify", "Apply the exact rules of `symgraph.program.rules`.", _simplifier(exact=True)),
     Pass("relax", "Apply the inexact rules, too; off by default.", _simplifier(exact=False), exact=False),
     Pass("absorb", "Scale the filters of a convolution instead of its result; off by default.", absorb, exact=False),
-    Pass("winograd", "Let 3 x 3 convolutions be computed by fewer products; off by default.", winograd, exact=False),
+    Pass("convolution", "Let convolutions be computed in faster ways; off by default.", convolution, exact=False),
     Pass("stack", "Make one product of those in a sum or with one matrix; off by default.", stack, exact=False),
     # Again: these make equal equations, and leave some that nobody reads.
     Pass("cse again", "Merge what simplification made equal.", cse),

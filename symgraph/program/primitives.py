@@ -353,7 +353,7 @@ def window_count(n: int, kernel: int, stride: int, dilate: int, low: int, high: 
 
 
 @primitive("conv", "Cross-correlation of (N, C, ...) data with (O, C / groups, ...) weights.")
-def _conv(x: Spec, w: Spec, stride: Any, dilate: Any, pad: Any, groups: int, winograd: bool = False) -> Spec:
+def _conv(x: Spec, w: Spec, stride: Any, dilate: Any, pad: Any, groups: int, inexact: bool = False) -> Spec:
     if x.dtype != w.dtype:
         raise DTypeError(f"operands have dtypes {x.dtype} and {w.dtype}")
     if len(x.shape) != len(w.shape):
@@ -371,14 +371,14 @@ def _conv(x: Spec, w: Spec, stride: Any, dilate: Any, pad: Any, groups: int, win
 
 @primitive("conv_data_grad", "Transpose of conv by its data.")
 def _conv_data_grad(
-    dy: Spec, w: Spec, shape: tuple[int, ...], stride: Any, dilate: Any, pad: Any, groups: int, winograd: bool = False
+    dy: Spec, w: Spec, shape: tuple[int, ...], stride: Any, dilate: Any, pad: Any, groups: int, inexact: bool = False
 ) -> Spec:
     return Spec(shape, dy.dtype)
 
 
 @primitive("conv_weight_grad", "Transpose of conv by its weights.")
 def _conv_weight_grad(
-    x: Spec, dy: Spec, shape: tuple[int, ...], stride: Any, dilate: Any, pad: Any, groups: int, winograd: bool = False
+    x: Spec, dy: Spec, shape: tuple[int, ...], stride: Any, dilate: Any, pad: Any, groups: int, inexact: bool = False
 ) -> Spec:
     return Spec(shape, dy.dtype)
 

@@ -140,7 +140,7 @@ def test_names_of_inputs_are_checked() -> None:
         Options(inputs="data")
 
 
-def test_winograd_by_option_is_near_and_off_by_default() -> None:
+def test_faster_convolutions_are_near_and_off_by_default() -> None:
     def run(**options: Any) -> Any:
         net = mx.sym.Convolution(mx.sym.Variable("data"), kernel=(3, 3), pad=(1, 1), num_filter=64, name="conv")
         executor = net.simple_bind(
@@ -153,6 +153,6 @@ def test_winograd_by_option_is_near_and_off_by_default() -> None:
         executor.backward(mx.nd.ones((4, 64, 28, 28)))
         return [executor.outputs[0].asnumpy(), *(g.asnumpy() for g in executor.grad_arrays)]
 
-    for x, y in zip(run(), run(on={"winograd"}), strict=True):
+    for x, y in zip(run(), run(on={"convolution"}), strict=True):
         # The transforms add a few roundings to sums of 576 products (3136 in the gradient by the weight).
         np.testing.assert_allclose(x, y, rtol=0, atol=np.abs(x).max() * 64 * np.finfo(np.float32).eps)

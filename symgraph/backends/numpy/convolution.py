@@ -14,7 +14,7 @@ is what BLAS and memory cost:
 * Where an image has few windows, several images share a product, so BLAS packs the weights once for all.
 * A 3 x 3 kernel with stride 1 takes less than half of the multiplications another way, where transforms do not cost
   more than that spares (see `winograd`).
-* Depthwise convolution is the same; its products are matrix times vector, or for gradients outer products. That
+* Depthwise convolution is the same (but see `depthwise`); its products are matrix times vector, or for gradients outer products. That
   measured faster than sums of shifted products (512 x 14 x 14: 0.12 ms against 0.31).
 * The gradient by the data is, for stride 1, the convolution of the head gradient with the transposed and reversed
   weights, or else a product followed by folding, whichever moves less.
@@ -32,6 +32,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from symgraph.backends.numpy import depthwise
 from symgraph.backends.numpy.kernel_plan import Array, Carve, KernelPlan, LanedPlan, Step
 from symgraph.backends.numpy.threads import ranges, worker_count
 from symgraph.backends.numpy.unfolding import Geometry, plan_unfolding, spread, trailing
@@ -472,7 +473,7 @@ def plan_forward(
     pad: Sequence[int],
     groups: int,
     dtype: npt.DTypeLike,
-    winograd: bool = False,
+    inexact: bool = False,
 ) -> KernelPlan:
     """Plan ``y = conv(x, w)``; bind with ``(x, w, y, workspace)``.
 
@@ -486,8 +487,8 @@ def plan_forward(
         Number of groups into which channels and filters are cut.
     dtype
         Element type of all arrays.
-    winograd
-        Whether Winograd's way may be taken, where it pays; it rounds otherwise (see `winograd`).
+    inexact
+        Whether ways may be taken that round otherwise, and pay with compiled loops (see `winograd` and `depthwise`).
 
     Examples
     --------
@@ -499,8 +500,12 @@ def plan_forward(
     [[[-2.0, -2.0, -2.0]]]
     """
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
-    plan = WinogradProduct if winograd and _winograd_pays(g, dtype) else _Forward
-    return plan(g, (data_shape, weight_shape), _result_shape(g, data_shape), dtype)
+    operands, result = (data_shape, weight_shape), _result_shape(g, data_shape)
+    if inexact and _winograd_pays(g, dtype):
+        return WinogradProduct(g, operands, result, dtype)
+    if inexact and depthwise.applies(g):
+        return depthwise.ShiftedProducts(g, operands, result, dtype)
+    return _Forward(g, operands, result, dtype)
 
 
 def plan_data_gradient(
@@ -511,13 +516,13 @@ def plan_data_gradient(
     pad: Sequence[int],
     groups: int,
     dtype: npt.DTypeLike,
-    winograd: bool = False,
+    inexact: bool = False,
 ) -> KernelPlan:
     """Plan the gradient of `plan_forward`'s convolution by its data; bind with ``(dy, w, dx, workspace)``."""
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
     operands = _result_shape(g, data_shape), weight_shape
     turned = g.turned()
-    if winograd and turned is not None and _winograd_pays(turned, dtype):
+    if inexact and turned is not None and _winograd_pays(turned, dtype):
         return WinogradProduct(turned, operands, data_shape, dtype, turned=True)
     if turned is not None and not g.plain and not g.whole:
         unfolded = g.images * g.filters * g.taps * math.prod(turned.windows)
@@ -535,9 +540,9 @@ def plan_weight_gradient(
     pad: Sequence[int],
     groups: int,
     dtype: npt.DTypeLike,
-    winograd: bool = False,
+    inexact: bool = False,
 ) -> KernelPlan:
     """Plan the gradient of `plan_forward`'s convolution by its weights; bind with ``(x, dy, dw, workspace)``."""
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
-    plan = WinogradWeightGradient if winograd and _winograd_pays(g, dtype) else _WeightGradient
+    plan = WinogradWeightGradient if inexact and _winograd_pays(g, dtype) else _WeightGradient
     return plan(g, (data_shape, _result_shape(g, data_shape)), weight_shape, dtype)

@@ -108,11 +108,11 @@ def test_winograd(way: str, case: convolutions.Case, dtype: str, sizes: tuple[in
         patch.setattr(convolution, "WEIGHT_COST", -(10**9))
         for name, value in winograds.CUTS[way].items():
             patch.setattr(winograd, name, value)
-        plan = convolution.plan_forward(*case, np.dtype(dtype), winograd=True)
+        plan = convolution.plan_forward(*case, np.dtype(dtype), inexact=True)
         assert isinstance(plan, winograd.WinogradProduct)
         compare(plan, x, w)
-        compare(convolution.plan_data_gradient(*case, np.dtype(dtype), winograd=True), dy, w)
-        compare(convolution.plan_weight_gradient(*case, np.dtype(dtype), winograd=True), x, dy)
+        compare(convolution.plan_data_gradient(*case, np.dtype(dtype), inexact=True), dy, w)
+        compare(convolution.plan_weight_gradient(*case, np.dtype(dtype), inexact=True), x, dy)
 
 
 # -- steps ------------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take Winograd's way wherever it is one."""
     monkeypatch.setattr(convolution, "WEIGHT_COST", -(10**9))
     for kind, (make, names) in PLANS.items():
-        monkeypatch.setitem(PLANS, kind, (functools.partial(make, winograd=True), names))
+        monkeypatch.setitem(PLANS, kind, (functools.partial(make, inexact=True), names))
 
 
 def case_of(images: int, channels: int, filters: int, height: int, width: int, pad: tuple[int, int] = (1, 1)) -> Case:
