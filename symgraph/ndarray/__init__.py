@@ -52,8 +52,9 @@ from symgraph.ndarray.creation import (
     zeros,
 )
 from symgraph.ndarray.files import load, load_frombuffer, save
-from symgraph.ndarray.functions import OperatorModule, function, names
+from symgraph.ndarray.functions import function
 from symgraph.ndarray.ndarray import NDArray
+from symgraph.op.modules import names, submodules
 
 __all__ = [
     "NDArray",
@@ -99,12 +100,7 @@ __all__ = [
     "zeros",
 ]
 
-op = OperatorModule(f"{__name__}.op", "", "Functions of the operators whose name has no underscore in front.")
-_internal = OperatorModule(f"{__name__}._internal", "", "Functions of the other operators.", hidden=True)
-for _name in ("contrib", "linalg", "sparse", "image"):
-    globals()[_name] = OperatorModule(
-        f"{__name__}.{_name}", f"_{_name}_", f"Functions of the operators ``_{_name}_*``."
-    )
+globals().update(submodules(__name__, function))
 
 
 def __getattr__(name: str) -> Any:

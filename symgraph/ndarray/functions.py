@@ -8,9 +8,7 @@ What does not belong here: functions that are no operators (`creation`, `arithme
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +17,10 @@ from symgraph.context import Context, as_context
 from symgraph.errors import ArgumentError
 from symgraph.ndarray.evaluate import Evaluator, evaluator
 from symgraph.ndarray.ndarray import NDArray, invoke
-from symgraph.op import Op, all_names, find, get
+from symgraph.op import Op, find, get
 from symgraph.op.call import make_function, split_call
 
-__all__ = ["FLUENT", "OperatorModule", "function", "names"]
+__all__ = ["FLUENT", "function"]
 
 Function = Callable[..., Any]
 
@@ -138,49 +136,19 @@ def _read(cls: type[Op], name: str, args: Sequence[Any], kwargs: Mapping[str, An
     return _Ready(call.op, evaluator(call.op), None if order == tuple(range(count)) else order, ctx)
 
 
-def function(name: str) -> Function:
-    """Return the function of the operator of that name or alias.
+def function(name: str, prefix: str = "") -> Function:
+    """Return the function of the operator of that name or alias; `prefix` stands before it.
 
     Raises
     ------
     UnknownOperatorError
         Naming the nearest known operator.
     """
+    name = prefix + name
     found = _FUNCTIONS.get(name)
     if found is None:
         found = _FUNCTIONS[name] = make_function(find(name), name, _call, "nd")
     return found
-
-
-def names(prefix: str = "", *, hidden: bool = False) -> list[str]:
-    """Return what follows `prefix` in the names of the operators that begin with it.
-
-    Parameters
-    ----------
-    prefix
-        Beginning of the operators' names.
-    hidden
-        Return the names that go on with an underscore, instead of those that do not.
-    """
-    found = (n.removeprefix(prefix) for n in all_names() if n.startswith(prefix))
-    return sorted(n for n in found if n.startswith("_") is hidden)
-
-
-class OperatorModule(ModuleType):
-    """A module whose functions are the operators with a common beginning of their names."""
-
-    def __init__(self, name: str, prefix: str, doc: str, *, hidden: bool = False) -> None:
-        super().__init__(name, doc)
-        self._prefix, self._hidden = prefix, hidden
-        sys.modules[name] = self
-
-    def __getattr__(self, name: str) -> Function:
-        if name.startswith("__"):  # Python asks modules for such names
-            raise AttributeError(name)
-        return function(self._prefix + name)
-
-    def __dir__(self) -> list[str]:
-        return names(self._prefix, hidden=self._hidden)
 
 
 class _Fluent:

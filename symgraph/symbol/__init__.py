@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from symgraph.op.modules import names, submodules
 from symgraph.symbol import random
 from symgraph.symbol.functions import (
-    PREFIXES,
-    OperatorModule,
     arange,
     eye,
     full,
@@ -22,7 +21,6 @@ from symgraph.symbol.functions import (
     linspace,
     maximum,
     minimum,
-    names,
     ones,
     operator_function,
     pow,
@@ -58,10 +56,7 @@ __all__ = [
     "zeros",
 ]
 
-op = OperatorModule(f"{__name__}.op", "", "Functions of the operators whose name has no underscore in front.")
-_internal = OperatorModule(f"{__name__}._internal", "", "Functions of the operators with an underscore.", hidden=True)
-for _name, _prefix in PREFIXES.items():
-    globals()[_name] = OperatorModule(f"{__name__}.{_name}", _prefix, f"Functions of the operators ``{_prefix}*``.")
+globals().update(submodules(__name__, operator_function))
 
 
 def __getattr__(name: str) -> Any:

@@ -2,10 +2,8 @@
 
 Operator functions are made when first asked for, so an operator registered later is there as well.
 
-    sym.relu, sym.FullyConnected     every name without an underscore in front; the same in sym.op
-    sym._internal._plus              every other name
-    sym.contrib.X, sym.linalg.X, sym.sparse.X, sym.image.X     operators named _contrib_X and so on
-    sym.random.uniform               functions of `symgraph.symbol.random`
+    sym.relu, sym.FullyConnected    operators; for those in submodules see `symgraph.op.modules`
+    sym.random.uniform              functions of `symgraph.symbol.random`
 
 What does not belong here: operators.
 """
@@ -13,20 +11,17 @@ What does not belong here: operators.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 import symgraph.ops  # noqa: F401 - registers the operators
-from symgraph.errors import ArgumentError, UnknownOperatorError, suggest
-from symgraph.op import all_names, get
+from symgraph.errors import ArgumentError
+from symgraph.op import find
 from symgraph.op.call import make_function
 from symgraph.symbol.symbol import Symbol, apply, invoke
 
 __all__ = [
-    "OperatorModule",
     "arange",
     "eye",
     "full",
@@ -35,7 +30,6 @@ __all__ = [
     "linspace",
     "maximum",
     "minimum",
-    "names",
     "ones",
     "operator_function",
     "pow",
@@ -44,16 +38,10 @@ __all__ = [
     "zeros",
 ]
 
-#: Submodules of operators, by the beginning of the operators' names.
-PREFIXES = {"contrib": "_contrib_", "linalg": "_linalg_", "sparse": "_sparse_", "image": "_image_"}
-
 
 @cache
 def _function(operator_name: str, function_name: str) -> Callable[..., Symbol]:
-    cls = get(operator_name)
-    if cls is None:
-        raise UnknownOperatorError(f"no operator is named {operator_name!r}", hint=suggest(operator_name, all_names()))
-    return make_function(cls, function_name, invoke, "sym")
+    return make_function(find(operator_name), function_name, invoke, "sym")
 
 
 def operator_function(name: str, prefix: str = "") -> Callable[..., Symbol]:
@@ -74,30 +62,6 @@ def operator_function(name: str, prefix: str = "") -> Callable[..., Symbol]:
     if name.startswith("__"):  # Python asks modules for such names
         raise AttributeError(name)
     return _function(prefix + name, name)
-
-
-def names(prefix: str = "", hidden: bool = False) -> list[str]:
-    """Return the function names of a submodule: operators whose name begins with `prefix`, without it.
-
-    `hidden` asks for the names with an underscore in front, and only them.
-    """
-    found = [n.removeprefix(prefix) for n in all_names() if n.startswith(prefix)]
-    return sorted(n for n in found if prefix or n.startswith("_") == hidden)
-
-
-class OperatorModule(ModuleType):
-    """A module whose functions are the operators with a common beginning of their names."""
-
-    def __init__(self, name: str, prefix: str, doc: str, hidden: bool = False) -> None:
-        super().__init__(name, doc)
-        self._prefix, self._hidden = prefix, hidden
-        sys.modules[name] = self
-
-    def __getattr__(self, name: str) -> Any:
-        return operator_function(name, self._prefix)
-
-    def __dir__(self) -> list[str]:
-        return names(self._prefix, self._hidden)
 
 
 # -- helpers of MXNet's Python side -----------------------------------------------------------------------------------

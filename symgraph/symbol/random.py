@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from symgraph.errors import ArgumentError
-from symgraph.symbol.functions import names, operator_function
+from symgraph.op.modules import names
+from symgraph.symbol.functions import operator_function
 from symgraph.symbol.symbol import Symbol, apply
 
 __all__ = [
