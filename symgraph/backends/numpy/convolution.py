@@ -14,8 +14,8 @@ is what BLAS and memory cost:
 * Where an image has few windows, several images share a product, so BLAS packs the weights once for all.
 * A 3 x 3 kernel with stride 1 takes less than half of the multiplications another way, where transforms do not cost
   more than that spares (see `winograd`).
-* Depthwise convolution is the same; its products are matrix times vector, or for gradients outer products. In NumPy that
-  measured faster than sums of shifted products (512 x 14 x 14: 0.12 ms against 0.31), see `depthwise`.
+* Depthwise convolution is the same; its products are matrix times vector, or for gradients outer products. In NumPy
+  that measured faster than sums of shifted products (512 x 14 x 14: 0.12 ms against 0.31), see `depthwise`.
 * The gradient by the data is, for stride 1, the convolution of the head gradient with the transposed and reversed
   weights, or else a product followed by folding, whichever moves less.
 * The gradient by the weights sums over windows, and over images as far as that spares passes over the result.
