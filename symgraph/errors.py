@@ -23,6 +23,7 @@ __all__ = [
     "GraphIndexError",
     "MXNetError",
     "OperatorDefinitionError",
+    "OutOfRangeError",
     "ParamsFormatError",
     "ShapeError",
     "SymgraphError",
@@ -119,6 +120,10 @@ class GraphError(SymgraphError, ValueError):
 
 class GraphIndexError(GraphError, IndexError):
     """A symbol has no output of that number."""
+
+
+class OutOfRangeError(SymgraphError, IndexError):
+    """An index among the values of a tensor points outside an axis."""
 
 
 class FormatError(SymgraphError, ValueError):

@@ -11,7 +11,7 @@ import symgraph as mx
 from symgraph import executor as room
 from symgraph.backends.numpy import kernels
 from symgraph.backends.numpy import plan as engine
-from symgraph.errors import ArgumentError, BindError, GradientError, ShapeError
+from symgraph.errors import ArgumentError, BindError, GradientError, ShapeError, SymgraphError
 from symgraph.executor import Executor, Options
 from symgraph.program import PRIMITIVES
 from symgraph.program.passes import PIPELINE
@@ -249,6 +249,21 @@ def test_a_step_that_fails_changes_nothing_and_the_next_one_works(
     failing = -1
     other.forward(is_train=True)
     assert_equal(state_of(executor), state_of(other))
+
+
+@pytest.mark.parametrize(("indices", "wrong"), [([[0, 1], [-3, 3]], 3), ([[2, -4], [0, 9]], -4)])
+def test_an_index_outside_is_named_and_nothing_is_renewed(indices: list[list[int]], wrong: int) -> None:
+    weight, step = mx.sym.Variable("weight"), mx.sym.Variable("step")
+    chosen = mx.sym.take(weight, mx.sym.Variable("indices", dtype="int64"), mode="raise")
+    update = mx.sym.sgd_update(weight, step, lr=1.0, attr={"__renews__": "weight"})
+    executor = mx.sym.Group([chosen, update]).simple_bind(mx.cpu(), weight=(3, 2), indices=(2, 2))
+    executor.arg_dict["step"][:] = 1
+    with pytest.raises(
+        IndexError, match=rf"^take\(\): index {wrong} does not point into axis 0, which has length 3$"
+    ) as e:
+        executor.forward(is_train=True, indices=np.array(indices))
+    assert isinstance(e.value, SymgraphError)
+    assert not executor.arg_dict["weight"].asnumpy().any()
 
 
 def test_a_plan_that_no_memory_can_hold_is_made_when_there_is_memory(monkeypatch: pytest.MonkeyPatch) -> None:

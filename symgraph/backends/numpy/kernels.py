@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from symgraph.backends.numpy import convolution, pooling, random_bits, scatter, special
+from symgraph.errors import OutOfRangeError
 from symgraph.program.values import Spec
 
 __all__ = ["KERNELS", "UFUNCS", "VIEWS", "Call", "Kernel", "KeywordOut", "workspace_bytes"]
@@ -284,7 +285,18 @@ def _concat(operands: Sequence[Array], out: Array, workspace: Any, axis: int) ->
 @kernel("take")
 def _take(operands: Sequence[Array], out: Array, workspace: Any, axis: int, mode: str) -> list[Call]:
     x, indices = operands
-    return [(np.take, x, indices, axis, out, mode)]
+    return [(_take_within, x, indices, axis, out) if mode == "raise" else (np.take, x, indices, axis, out, mode)]
+
+
+def _take_within(x: Array, indices: Array, axis: int, out: Array) -> None:
+    try:
+        np.take(x, indices, axis, out, "raise")
+    except IndexError:
+        length = x.shape[axis]
+        outside = indices[(indices < -length) | (indices >= length)]
+        raise OutOfRangeError(
+            f"index {outside[0]} does not point into axis {axis}, which has length {length}", where="take()"
+        ) from None
 
 
 def _add_at(out: Array, index: Any, updates: Array) -> None:
