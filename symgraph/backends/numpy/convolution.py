@@ -18,7 +18,8 @@ is what BLAS and memory cost:
   that measured faster than sums of shifted products (512 x 14 x 14: 0.12 ms against 0.31), see `depthwise`.
 * The gradient by the data is, for stride 1, the convolution of the head gradient with the transposed and reversed
   weights, or else a product followed by folding, whichever moves less.
-* The gradient by the weights sums over windows, and over images as far as that spares passes over the result.
+* The gradient by the weights sums over windows, and over images as far as that spares passes over the result. Its
+  products have the longer side as rows, which BLAS likes better, if sums are long enough to make up for transposing.
 
 What does not belong here: shape rules and checks of parameters, which are the operator's and the primitive's.
 """
@@ -54,6 +55,8 @@ FEW_WINDOWS, FEW_WINDOWS_COPIED = 512, 64
 SMALL_PRODUCT = 1 << 20
 #: In products of the weight gradient: windows to sum over, if sums must be added; columns of the result, if cut.
 SUMMED_WINDOWS, RESULT_COLUMNS = 512, 128
+#: Windows that must be summed over for each element of the result, if products are to be transposed for speed.
+TRANSPOSE_WINDOWS = 1 << 11
 #: Costs of an element in data gradients: copied while unfolding, added while folding, moved while turning weights.
 COPY_COST, ADD_COST, TURN_COST = 1, 2, 6
 #: What Winograd's transforms cost, in multiplications: for a tile of a filter, and for a weight. Those of the data cost
@@ -323,7 +326,8 @@ class _WeightGradient(_ConvolutionPlan):
     its own and these are added. A *cell* is a range of groups. Channels are cut so that their columns fit a cache, and
     give columns of the result; only where a single channel is too large are rows of windows cut as well. Scratch of
     each lane: ``columns``, ``prepared`` (the rearranged data), ``planes`` (head gradients of images that share a
-    product) or ``each`` (products of single images), and ``sums`` (what is to be added to the result).
+    product) or ``each`` (products of single images), and ``sums`` (what is to be added to the result); for all lanes
+    ``transposed``, the result as products give it.
     """
 
     weight = 2
@@ -333,6 +337,8 @@ class _WeightGradient(_ConvolutionPlan):
     ) -> None:
         super().__init__(g, operands, result, dtype)
         self.shared = False
+        #: Whether products give the transpose of the result.
+        self.transposed = g.depth > g.rows > FEW_ROWS and g.images * self.windows >= TRANSPOSE_WINDOWS and not g.whole
         self.images: list[slice] = []
         self.cells: list[slice] = []
         self.channels: list[slice] = []
@@ -394,6 +400,8 @@ class _WeightGradient(_ConvolutionPlan):
             self.reserve("each", images * sums)
         if len(self.images) * len(self.blocks) > 1:
             self.reserve("sums", sums)
+        if self.transposed:
+            self.scratch.reserve("transposed", (g.groups, g.depth, g.rows), self.compute)
 
     def steps(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[Step]:
         g = self.g
@@ -403,14 +411,16 @@ class _WeightGradient(_ConvolutionPlan):
         if g.whole:
             return [(np.matmul, (dy.reshape(g.images, -1).T, x.reshape(g.images, -1), out.reshape(g.filters, -1)))]
         x, dy, dw = self.data(x), self.result(dy), out.reshape(g.groups, g.rows, g.depth)
+        made = carve("transposed") if self.transposed else dw
 
         def cell_steps(groups: slice, own: Carve) -> list[Step]:
-            return [step for images in self.images for step in self._range(x, dy, dw, groups, images, own)]
+            return [step for images in self.images for step in self._range(x, dy, made, groups, images, own)]
 
-        return self.by_lanes(self.cells, cell_steps, carve)
+        after: list[Step] = [(np.copyto, (dw, made.swapaxes(1, 2)))] if self.transposed else []
+        return [*self.by_lanes(self.cells, cell_steps, carve), *after]
 
-    def _range(self, x: Array, dy: Array, dw: Array, groups: slice, images: slice, own: Carve) -> list[Step]:
-        """Return the calls for a range of groups and one of images."""
+    def _range(self, x: Array, dy: Array, made: Array, groups: slice, images: slice, own: Carve) -> list[Step]:
+        """Return the calls for a range of groups and one of images; `made` is the result, perhaps transposed."""
         g = self.g
         steps: list[Step] = []
         head = dy[images, groups]
@@ -428,7 +438,8 @@ class _WeightGradient(_ConvolutionPlan):
                 prepared = self.prepared(own("prepared"), source)
                 steps += spread(self.unfolding.prepare, (source, prepared), prepared.size)
                 source = prepared
-            target = dw[groups, :, channels.start * g.taps : channels.stop * g.taps]
+            elements = slice(channels.start * g.taps, channels.stop * g.taps)
+            target = made[groups, elements] if self.transposed else made[groups, :, elements]
             for rows in self.blocks:
                 if self.copyless:
                     operand = source.reshape(count, width, -1, self.windows)
@@ -436,16 +447,17 @@ class _WeightGradient(_ConvolutionPlan):
                     columns, operand = self.columns(own("columns"), source, width, rows, self.shared)
                     steps += spread(self.unfolding.unfold, (source, columns), columns.size, rows.start, rows.stop)
                 part = head if len(self.blocks) == 1 else head[..., rows.start * self.row : rows.stop * self.row]
-                transposed = operand.swapaxes(-1, -2)
+                factors = (operand, part) if self.transposed else (part, operand)
+                left, right = factors[0], factors[1].swapaxes(-1, -2)
                 first_sum = images.start == 0 and rows.start == 0
                 sums = target if first_sum else own("sums")[: target.size].reshape(target.shape)
                 if self.shared:
-                    steps.append((np.matmul, _squeeze(part, transposed, sums)))
+                    steps.append((np.matmul, _squeeze(left, right, sums)))
                 elif count == 1:
-                    steps.append((np.matmul, _squeeze(part[0], transposed[0], sums)))
+                    steps.append((np.matmul, _squeeze(left[0], right[0], sums)))
                 else:
                     each = own("each")[: count * target.size].reshape(count, *target.shape)
-                    steps.append((np.matmul, (part, transposed, each)))
+                    steps.append((np.matmul, (left, right, each)))
                     steps.append((np.add.reduce, (each, 0, None, sums)))
                 if not first_sum:
                     steps.append((np.add, (target, sums, target)))
