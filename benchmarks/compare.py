@@ -49,8 +49,11 @@ PEERS = {
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a worker: every library chooses kernels and threads for this processor by itself."""
-    taken = ("OPENBLAS_", "OMP_", "MKL_", "SYMGRAPH_", "MXNET_", "XLA_", "TORCH")
+    """Return the environment of a worker: every library chooses kernels and threads for this processor by itself.
+
+    Python keeps compiled modules, as it does for everybody who has not asked it otherwise.
+    """
+    taken = ("OPENBLAS_", "OMP_", "MKL_", "SYMGRAPH_", "MXNET_", "XLA_", "TORCH", "PYTHONDONTWRITEBYTECODE")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(taken)}
     return {**kept, "PYTHONWARNINGS": "ignore"}
 
