@@ -82,8 +82,6 @@ def _demo(options: argparse.Namespace) -> int:
         options.rows,
         options.seed,
     )
-    if settings.batch > settings.rows:
-        raise ArgumentError(f"a batch of {settings.batch} rows exceeds the table's {settings.rows}", where="demo")
     if options.resume is not None:
         print(demo.resume(options.data, settings, options.out, options.resume))
         return 0

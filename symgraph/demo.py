@@ -5,8 +5,12 @@ What ``symgraph demo`` runs. It uses only what a user has: symbols, executors, `
 
 from __future__ import annotations
 
+import errno
+import math
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +30,13 @@ TRUE_BIAS = np.float32(0.5)
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. Defaults are those of the published run that the results are compared with."""
+    """How to train. Defaults are those of the published run that the results are compared with.
+
+    Raises
+    ------
+    ArgumentError
+        If a value makes no sense.
+    """
 
     batch: int = 10
     epochs: int = 2
@@ -35,6 +45,17 @@ class Settings:
     epsilon: float = 1e-6
     rows: int = 1500
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        least = {"batch": 1, "epochs": 1, "learning_rate": 0, "gamma": 0, "epsilon": 0, "rows": 1, "seed": 0}
+        for name, low in least.items():
+            value = getattr(self, name)
+            high = 1 if name == "gamma" else math.inf
+            if not low <= value <= high or value == math.inf:
+                wanted = f"between {low} and {high}" if name == "gamma" else f"a finite number of at least {low}"
+                raise ArgumentError(f"{name} is {value}, expected {wanted}", where="demo")
+        if self.batch > self.rows:
+            raise ArgumentError(f"a batch of {self.batch} rows exceeds the table's {self.rows}", where="demo")
 
 
 @dataclass(frozen=True)
@@ -155,10 +176,27 @@ def train_epoch(executor: Any, table: Table, settings: Settings, epoch: int, out
         out.flush()
 
 
-def save(executor: Any, step: Any, folder: Path) -> tuple[Path, Path]:
-    """Write ``demo-symbol.json`` and ``demo.params``; returns both paths."""
-    graph, params = folder / "demo-symbol.json", folder / "demo.params"
+def files(folder: Path) -> tuple[Path, Path]:
+    """Return the paths of ``demo-symbol.json`` and ``demo.params``, and make sure that they can be written.
+
+    Raises
+    ------
+    OSError
+        If not.
+    """
+    paths = folder / "demo-symbol.json", folder / "demo.params"
     folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+    for path in paths:
+        if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
+            raise PermissionError(errno.EACCES, "cannot be replaced", str(path))
+    return paths
+
+
+def save(executor: Any, step: Any, folder: Path) -> tuple[Path, Path]:
+    """Write both `files`; returns their paths."""
+    graph, params = files(folder)
     step.save(str(graph))
     arrays = {f"arg:{n}": x for n, x in executor.arg_dict.items() if n not in ("data", "label")}
     mx.nd.save(str(params), arrays | {f"aux:{n}": x for n, x in executor.aux_dict.items()})
@@ -205,8 +243,11 @@ def main_job(data: str | None, settings: Settings, folder: Path, out: TextIO | N
     ------
     ArgumentError
         If the resumed run differs from the uninterrupted one in a single bit.
+    OSError
+        If files cannot be read or written; nothing has been trained then.
     """
     out = out or sys.stdout
+    files(folder)
     table = table_for(data, settings)
     step = training_symbol(settings)
     out.write(f"{len(table.features)} rows of {table.features.shape[1]} features from {table.source}\n\n")

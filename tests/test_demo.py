@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,3 +93,42 @@ def test_operators_are_documented_on_the_command_line(capsys: pytest.CaptureFixt
     assert "0.95" in text
     assert cli.main(["ops", "rmsprop_updat"]) == 1
     assert "did you mean 'rmsprop_update'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "complaint"),
+    [
+        ("--learning-rate", "nan", "learning_rate is nan, expected a finite number of at least 0"),
+        ("--learning-rate", "inf", "learning_rate is inf, expected"),
+        ("--learning-rate", "-0.1", "learning_rate is -0.1, expected"),
+        ("--gamma", "1.5", "gamma is 1.5, expected between 0 and 1"),
+        ("--epsilon", "-1", "epsilon is -1.0, expected"),
+        ("--seed", "-1", "seed is -1, expected"),
+    ],
+)
+def test_settings_that_make_no_sense(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str, complaint: str
+) -> None:
+    assert cli.main(["demo", "--out", str(tmp_path), f"{option}={value}"]) == 1
+    said = capsys.readouterr()
+    assert f"symgraph: demo: {complaint}" in said.err
+    assert said.out == ""
+
+
+@pytest.mark.parametrize("what", ["the folder is a file", "the graph is a folder", "the folder is write-protected"])
+def test_files_that_cannot_be_written_are_told_before_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    folder = tmp_path / "out"
+    if what == "the folder is a file":
+        folder.write_text("")
+    elif what == "the graph is a folder":
+        (folder / "demo-symbol.json").mkdir(parents=True)
+    else:
+        folder.mkdir(mode=0o500)
+        if os.access(folder, os.W_OK):
+            pytest.skip("this user may write everywhere")
+    assert cli.main(["demo", "--out", str(folder)]) == 1
+    said = capsys.readouterr()
+    assert str(folder) in said.err
+    assert said.out == ""
