@@ -51,8 +51,9 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
 
 
 def measured(results: Results, name: str) -> dict[str, Any]:
-    """Return the peers that have figures in a workload."""
-    return {p: r for p, r in results.get(name, {}).get("results", {}).items() if "min" in r and "skipped" not in r}
+    """Return the peers that have figures in a workload, in the order of `PEERS`."""
+    found = results.get(name, {}).get("results", {})
+    return {p: found[p] for p in PEERS if "min" in found.get(p, ()) and "skipped" not in found[p]}
 
 
 def ratio(results: Results, name: str, peer: str, ours: str) -> float | None:
@@ -120,12 +121,14 @@ def limits_lines(found: dict[str, float]) -> list[str]:
 
 
 def bandwidth(results: Results, name: str, peer: str) -> tuple[float, float] | None:
-    """Return bytes a second of an update, and the share of what memory can do."""
-    found = measured(results, name)
-    if peer not in found or "limits" not in results:
+    """Return bytes a second of an update, and the share of what memory can do.
+
+    That is what the probe found, or the fastest peer, where that has shown that there is more.
+    """
+    rates = {p: TRAFFIC * WORKLOADS[name].size / r["min"] for p, r in measured(results, name).items()}
+    if peer not in rates or "limits" not in results:
         return None
-    rate = TRAFFIC * WORKLOADS[name].size / found[peer]["min"]
-    return rate, rate / results["limits"]["results"]["update"]
+    return rates[peer], rates[peer] / max(results["limits"]["results"]["update"], *rates.values())
 
 
 def bandwidth_lines(results: Results) -> list[str]:
@@ -356,7 +359,7 @@ def page(results: Results) -> str:
     parts += ["## Overview", "Least time of a call; the fastest in bold.", "\n".join(overview(results))]
     if "limits" in results:
         parts += ["## What the machine can do", "\n".join(limits_lines(results["limits"]["results"]))]
-        parts += ["\n".join(bandwidth_lines(results))]
+        parts += [MEMORY.strip(), "\n".join(bandwidth_lines(results))]
     parts += ["## In full", FULL.strip()]
     for group, heading in GROUPS.items():
         names = [n for n, w in WORKLOADS.items() if w.group == group and n in results]
@@ -379,8 +382,14 @@ Written by `python -m benchmarks` from `docs/benchmarks.json`; do not edit. `ben
 """
 
 WANTED = """
-"Plain" is symgraph on NumPy alone, "jit" is symgraph with compiled loops. "Best peer" is the fastest of the other
-libraries in a workload; NumPy by hand is shown beside them and is none.
+"Plain" is symgraph on NumPy alone, "jit" is symgraph with compiled loops, "inexact" adds the passes that round
+otherwise and are off by default. "Best peer" is the fastest of the other libraries in a workload; NumPy by hand is
+shown beside them and is none.
+"""
+
+MEMORY = """
+An update of a weight moves five numbers: it reads weight, gradient and average, and writes weight and average. What
+memory can do is the last figure above, or the fastest peer, where that has shown that there is more.
 """
 
 FULL = """

@@ -134,6 +134,8 @@ def test_targets_of_a_large_update() -> None:
         "80%, 40.0 GB/s",
         "yes",
     ]
+    found["limits"]["results"]["update"] = 1e10  # less than there is
+    assert row(report.bandwidth_lines(found), "symgraph, 1 tensor")[1:] == ["20.0", "50%"]
     assert row(targets, "RMSProp of 2e7 weights: plain 1.5 times as fast as MXNet")[1:] == [
         "1 of 2 workloads; least 1.40 (rmsprop-2e7-100)",
         "no",
