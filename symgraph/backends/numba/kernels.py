@@ -65,11 +65,11 @@ class Kernel:
     def __init__(self, call: object, mode: str) -> None:
         self._whole = isinstance(call, Planewise)
         self.parts: list[Tiered] = []
-        for part in list(inside(call)):
+        for part in [] if mode == "off" else list(inside(call)):
             if isinstance(part, Planewise):
                 # Described is a copy: nothing refers to itself, so memory is free as soon as the call is.
                 part.run = self._part(part.plain, functools.partial(_by_planes, copy.copy(part)), mode)
-            elif mode != "off" and any(_known(f) and _known(g) for (f, _), (g, _) in itertools.pairwise(part.steps)):
+            elif any(_known(f) and _known(g) for (f, _), (g, _) in itertools.pairwise(part.steps)):
                 plain = Chain(part.steps)
                 part.steps = ((self._part(plain, functools.partial(_by_runs, plain), mode), ()),)
 
@@ -81,9 +81,9 @@ class Kernel:
     def state(self) -> str:
         """How the next call runs, as a phrase."""
         states = list(dict.fromkeys(part.state for part in self.parts))
-        if self._whole or states in ([], ["NumPy"]):
-            return states[0] if states else "NumPy"
-        return f"in part {'; '.join(states)}"
+        if not states:
+            return "NumPy"
+        return states[0] if self._whole else f"in part {'; '.join(states)}"
 
 
 #: Tables, and what makes one call of the tasks that these become.
@@ -296,7 +296,10 @@ class _Runs:
 def _signature(step: Step) -> tuple[Any, ...]:
     """Return what a step has in common with those that do the same elsewhere."""
     arguments = _arguments(step)
-    alike = ((x.shape, x.strides, x.dtype) if isinstance(x, np.ndarray) else (type(x), repr(x)) for x in arguments)
+    alike = (
+        (x.shape, x.strides, x.dtype, x.flags.aligned) if isinstance(x, np.ndarray) else (type(x), repr(x))
+        for x in arguments
+    )
     return (step[0].__name__, *alike)
 
 
@@ -385,11 +388,11 @@ def _line(step: Step, constants: dict[tuple[str, bytes], Array]) -> _Line | None
             number = np.asarray(x, dtype)
             x = constants.setdefault((dtype.str, number.tobytes()), number)
         operands.append(x if x.shape == out.shape else np.broadcast_to(x, out.shape))
-    for x in (*operands, out):
-        if _name(x.dtype) not in _TYPES or not x.dtype.isnative:
-            raise Unsupported(f"{x.dtype} is left to NumPy")
-        if not x.flags.aligned:
-            raise Unsupported("an array is not aligned")
+    for kind in (*(x.dtype for x in operands), dtype, out.dtype):
+        if _name(kind) not in _TYPES or not kind.isnative:
+            raise Unsupported(f"{kind} is left to NumPy")
+    if not all(x.flags.aligned for x in (*operands, out)):
+        raise Unsupported("an array is not aligned")
     if any(x.dtype.kind == "f" and dtype.kind in "iu" for x in operands):
         raise Unsupported(f"astype from {operands[0].dtype} to {dtype} is left to NumPy")
     if out.dtype != (np.bool_ if name in TRUTHS else dtype):
