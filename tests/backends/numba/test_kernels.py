@@ -21,6 +21,7 @@ from symgraph.backends.numpy import convolution, pooling, threads, winograd
 from symgraph.backends.numpy.kernel_plan import KernelPlan, Planewise, Step, chain, inside
 from symgraph.executor import Options
 from tests.backends.numpy import test_convolution as convolutions
+from tests.backends.numpy import test_depthwise as depthwises
 from tests.backends.numpy import test_pooling as poolings
 from tests.backends.numpy import test_winograd as winograds
 from tests.program.generate import data, same_bits
@@ -113,6 +114,14 @@ def test_winograd(way: str, case: convolutions.Case, dtype: str, sizes: tuple[in
         compare(plan, x, w)
         compare(convolution.plan_data_gradient(*case, np.dtype(dtype), inexact=True), dy, w)
         compare(convolution.plan_weight_gradient(*case, np.dtype(dtype), inexact=True), x, dy)
+
+
+@settings(max_examples=20)
+@given(depthwises.depthwise_cases(), st.sampled_from(("float32", "float64")), CUTS)
+def test_depthwise(case: convolutions.Case, dtype: str, sizes: tuple[int, int]) -> None:
+    x, w = (numbers(shape, dtype, seed) for seed, shape in enumerate((case.data, case.weight)))
+    with cut(*sizes):
+        compare(convolution.plan_forward(*case, np.dtype(dtype), inexact=True), x, w)
 
 
 # -- steps ------------------------------------------------------------------------------------------------------------
@@ -274,6 +283,12 @@ def test_types_that_are_left_to_numpy() -> None:
     run_steps(make, np.ones((3, 8), ">f4"), state="NumPy: >f4 is left to NumPy")
     run_steps(make, np.ones((0, 8)), state="NumPy: there is nothing to do")
 
+    def compare(_: int, x: Array, y: Array, z: Array) -> list[Step]:
+        return [(np.equal, (x, y, z))]
+
+    few = [numbers((3, 8), dtype, k) for k, dtype in enumerate(("uint8", "int8", "bool"))]
+    run_steps(compare, *few, state="NumPy: int16 is left to NumPy")
+
 
 # -- runs between other calls -----------------------------------------------------------------------------------------
 
@@ -322,6 +337,16 @@ def test_a_step_that_is_left_to_numpy_parts_a_run() -> None:
         ]
 
     run_chain(steps, floats(5, 6), np.ones(7, np.float16), called=3)
+
+
+def test_an_array_that_is_not_aligned_parts_a_run() -> None:
+    raw = np.zeros(2 * 8 * 6 + 4, np.uint8)
+
+    def steps(x: Array, raw: Array) -> list[Step]:
+        pieces = [raw[48 * k + 4 * (k == 1) :][:48].view(np.float64) for k in range(2)]
+        return [step for y in pieces for step in ((np.add, (x, 1, x)), (np.add, (y, x, y)), (np.exp, (x, x)))]
+
+    run_chain(steps, np.ones(6), raw, called=5)
 
 
 def test_runs_about_no_element() -> None:

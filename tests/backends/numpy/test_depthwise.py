@@ -1,4 +1,4 @@
-"""Depthwise convolution as sums of shifted products: against the definition, compiled, on any number of threads."""
+"""Depthwise convolution as sums of shifted products: against the definition, on any number of threads."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symgraph.backends.numpy import convolution, depthwise, threads
-from tests.backends.numba.test_kernels import compare
-from tests.backends.numba.test_kernels import numbers as any_numbers
 from tests.backends.numpy.running import run
 from tests.backends.numpy.test_convolution import Case, cases, naive, numbers
 
@@ -58,13 +56,6 @@ def test_the_number_of_workers_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -
         results.append(run(convolution.plan_forward(*case, np.float32, inexact=True), x, w, shape=case.result))
     for other in results[1:]:
         np.testing.assert_array_equal(results[0], other)
-
-
-@given(case=depthwise_cases(), dtype=st.sampled_from(("float32", "float64")))
-@settings(max_examples=20, deadline=None)
-def test_compiled_it_has_the_same_bits(case: Case, dtype: str) -> None:
-    x, w = (any_numbers(shape, dtype, seed) for seed, shape in enumerate((case.data, case.weight)))
-    compare(convolution.plan_forward(*case, np.dtype(dtype), inexact=True), x, w)
 
 
 def test_others_are_not_taken() -> None:
