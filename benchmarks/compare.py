@@ -31,20 +31,23 @@ class Peer(NamedTuple):
     title: str
     #: The folder of its environment. None: it runs with the Python of the benchmarks, or with one named for it.
     folder: str | None = None
+    #: Whether it is a library that symgraph is compared with.
+    library: bool = True
 
 
 #: All peers. What follows a hyphen is the mode that its module in `benchmarks.peers` is asked for.
 PEERS = {
-    "symgraph": Peer("symgraph"),
-    "symgraph-jit": Peer("symgraph jit"),
-    "symgraph-tuned": Peer("symgraph jit, inexact"),
+    "symgraph": Peer("symgraph", library=False),
+    "symgraph-jit": Peer("symgraph jit", library=False),
+    "symgraph-tuned": Peer("symgraph jit, inexact", library=False),
     "mxnet": Peer("MXNet"),
     "torch": Peer("PyTorch", "torch"),
     "torch-compile": Peer("PyTorch compile", "torch"),
     "jax": Peer("JAX", "jax"),
     "pytensor": Peer("PyTensor", "pytensor"),
     "onnxruntime": Peer("ONNX Runtime", "onnx"),
-    "numpy": Peer("NumPy by hand"),
+    "numpy": Peer("NumPy by hand", library=False),
+    "memory": Peer("memory alone", library=False),
 }
 
 
@@ -60,7 +63,7 @@ def environment() -> dict[str, str]:
 
 def pythons(folder: pathlib.Path | None, mxnet: str | None) -> dict[str, str]:
     """Return the Python of each peer that there is."""
-    found = {"symgraph": sys.executable, "numpy": sys.executable}
+    found = dict.fromkeys(("symgraph", "numpy", "memory"), sys.executable)
     if importlib.util.find_spec("numba"):
         found["symgraph-jit"] = found["symgraph-tuned"] = sys.executable
     if mxnet:
@@ -155,7 +158,8 @@ def check(workload: Workload, competitors: Iterable[Competitor]) -> dict[str, fl
         for c in competitors:
             file = f"{folder}/{c.peer}.npz"
             try:
-                c.ask(f"check {file}")
+                if not c.ask(f"check {file}")["result"]:
+                    continue
             except Failed as failure:
                 found[c.peer] = str(failure)
                 continue

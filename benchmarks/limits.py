@@ -16,11 +16,35 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["measure"]
+__all__ = ["measure", "on_all_cores", "update_traffic"]
 
 #: Numbers in an array, and in a block: two calls on the same block find it in the cache, and threads seldom wait for
 #: each other's lock on the interpreter.
 SIZE, BLOCK = 20_000_000, 1 << 16
+
+
+def on_all_cores(size: int, block: int, work: Callable[[slice], object]) -> Callable[[], object]:
+    """Return what does some work on every block of arrays of some size."""
+    threads = os.cpu_count() or 1
+    pool = ThreadPoolExecutor(threads)
+    ends = [size * k // threads for k in range(threads + 1)]
+
+    def part(k: int) -> None:
+        for start in range(ends[k], ends[k + 1], block):
+            work(slice(start, min(start + block, ends[k + 1])))
+
+    return lambda: list(pool.map(part, range(threads)))
+
+
+def update_traffic(size: int) -> Callable[[], object]:
+    """Return what moves as many numbers as RMSProp: three arrays read, two of them written, in place."""
+    a, b, c = (np.ones(size, np.float32) for _ in range(3))
+
+    def update(part: slice) -> None:
+        np.add(a[part], c[part], a[part])
+        np.subtract(b[part], c[part], b[part])
+
+    return on_all_cores(size, BLOCK, update)
 
 
 def measure(size: int = SIZE, order: int = 2048, seconds: float = 3.0) -> dict[str, float]:
@@ -28,38 +52,21 @@ def measure(size: int = SIZE, order: int = 2048, seconds: float = 3.0) -> dict[s
     a, b, c = (np.ones(size, np.float32) for _ in range(3))
     s = np.float32(0.5)
 
-    def copy(part: slice, scratch: np.ndarray) -> None:
+    def copy(part: slice) -> None:
         np.copyto(a[part], b[part])
 
-    def triad(part: slice, scratch: np.ndarray) -> None:
-        np.multiply(c[part], s, scratch)
-        np.add(b[part], scratch, a[part])
+    def triad(part: slice) -> None:
+        np.multiply(c[part], s, a[part])
+        np.add(b[part], a[part], a[part])
 
-    def update(part: slice, scratch: np.ndarray) -> None:
-        np.add(a[part], c[part], a[part])
-        np.add(b[part], c[part], b[part])
-
-    threads = os.cpu_count() or 1
-    ends = [size * k // threads for k in range(threads + 1)]
     square = np.ones((order, order), np.float32)
     product = np.empty_like(square)
-    with ThreadPoolExecutor(threads) as pool:
-
-        def everywhere(work: Callable[[slice, np.ndarray], None], block: int) -> Callable[[], Any]:
-            def part(k: int) -> None:
-                scratch = np.empty(block, np.float32)
-                for start in range(ends[k], ends[k + 1], block):
-                    stop = min(start + block, ends[k + 1])
-                    work(slice(start, stop), scratch[: stop - start])
-
-            return lambda: list(pool.map(part, range(threads)))
-
-        return {
-            "gemm": 2 * order**3 / _least(lambda: np.matmul(square, square, product), seconds),
-            "copy": 8 * size / _least(everywhere(copy, size), seconds),
-            "triad": 12 * size / _least(everywhere(triad, BLOCK), seconds),
-            "update": 20 * size / _least(everywhere(update, BLOCK), seconds),
-        }
+    return {
+        "gemm": 2 * order**3 / _least(lambda: np.matmul(square, square, product), seconds),
+        "copy": 8 * size / _least(on_all_cores(size, size, copy), seconds),
+        "triad": 12 * size / _least(on_all_cores(size, BLOCK, triad), seconds),
+        "update": 20 * size / _least(update_traffic(size), seconds),
+    }
 
 
 def _least(run: Callable[[], Any], seconds: float) -> float:

@@ -65,7 +65,7 @@ def ratio(results: Results, name: str, peer: str, ours: str) -> float | None:
 def best_peer(results: Results, name: str) -> str | None:
     """Return the fastest of the other libraries. NumPy by hand is no library."""
     found = measured(results, name)
-    others = [p for p in found if not p.startswith(("symgraph", "numpy"))]
+    others = [p for p in found if PEERS[p].library]
     return min(others, key=lambda p: found[p]["min"]) if others else None
 
 
@@ -93,7 +93,7 @@ def workload_rows(name: str, results: Results) -> Iterator[list[str]]:
             *("" if x is None else f"{x:.2f}" for x in ratios),
             f"{r['peak'] / 1e6:.0f}",
             f"{r['beyond'] / 1e6:.0f}",
-            f"{r['deviation']:.0e}" if r["deviation"] else "0",
+            f"{r['deviation']:.0e}".replace("0e+00", "0") if "deviation" in r else "",
         ]
 
 
@@ -102,7 +102,7 @@ def missing(results: Results, names: list[str]) -> list[str]:
     reasons: dict[tuple[str, str], list[str]] = {}
     for name in names:
         for peer, r in results[name]["results"].items():
-            if "skipped" in r:
+            if "skipped" in r and peer != "memory":
                 reasons.setdefault((peer, r["skipped"]), []).append(name)
     return [
         f"- {PEERS[peer].title} in {'all of them' if where == names else ', '.join(where)}: {why}"
@@ -123,12 +123,12 @@ def limits_lines(found: dict[str, float]) -> list[str]:
 def bandwidth(results: Results, name: str, peer: str) -> tuple[float, float] | None:
     """Return bytes a second of an update, and the share of what memory can do.
 
-    That is what the probe found, or the fastest peer, where that has shown that there is more.
+    That is the rate of the same traffic alone in the same rounds, else of the probe, or of the fastest peer, where that
+    has shown that there is more.
     """
     rates = {p: TRAFFIC * WORKLOADS[name].size / r["min"] for p, r in measured(results, name).items()}
-    if peer not in rates or "limits" not in results:
-        return None
-    return rates[peer], rates[peer] / max(results["limits"]["results"]["update"], *rates.values())
+    alone = rates.get("memory") or results.get("limits", {}).get("results", {}).get("update")
+    return (rates[peer], rates[peer] / max(alone, *rates.values())) if alone and peer in rates else None
 
 
 def bandwidth_lines(results: Results) -> list[str]:
@@ -311,10 +311,10 @@ def targets(results: Results) -> list[str]:
 def overview(results: Results) -> list[str]:
     """Return one row for each workload: the least time of each peer."""
     names = [n for n in WORKLOADS if measured(results, n)]
-    peers = [p for p in PEERS if any(p in measured(results, n) for n in names)]
+    peers = [p for p in PEERS if p != "memory" and any(p in measured(results, n) for n in names)]
     rows = []
     for name in names:
-        found = measured(results, name)
+        found = {p: r for p, r in measured(results, name).items() if p in peers}
         fastest = min(found, key=lambda p: found[p]["min"])
         shown = {p: duration(r["min"]) for p, r in found.items()}
         rows.append([f"`{name}`", *(f"**{shown[p]}**" if p == fastest else shown.get(p, "") for p in peers)])
@@ -359,7 +359,8 @@ def page(results: Results) -> str:
     parts += ["## Overview", "Least time of a call; the fastest in bold.", "\n".join(overview(results))]
     if "limits" in results:
         parts += ["## What the machine can do", "\n".join(limits_lines(results["limits"]["results"]))]
-        parts += [MEMORY.strip(), "\n".join(bandwidth_lines(results))]
+    if rows := bandwidth_lines(results):
+        parts += [MEMORY.strip(), "\n".join(rows)]
     parts += ["## In full", FULL.strip()]
     for group, heading in GROUPS.items():
         names = [n for n, w in WORKLOADS.items() if w.group == group and n in results]
@@ -388,8 +389,9 @@ shown beside them and is none.
 """
 
 MEMORY = """
-An update of a weight moves five numbers: it reads weight, gradient and average, and writes weight and average. What
-memory can do is the last figure above, or the fastest peer, where that has shown that there is more.
+An update of a weight moves five numbers: it reads weight, gradient and average, and writes weight and average. "Memory
+alone" does that and next to nothing else, in the same rounds. What memory can do is its rate (where it was not
+measured, the last figure above), or the fastest peer's, where that has shown that there is more.
 """
 
 FULL = """

@@ -1,9 +1,9 @@
 """One peer and one workload in a process of its own: ``python -m benchmarks.worker PEER WORKLOAD``.
 
 Says ``{"versions": ...}`` when the workload is prepared and has made `CHECKED_STEPS` calls. Then each line on its
-standard input is a request, answered by one line of JSON: ``check FILE`` writes the state of the workload there,
-``round SECONDS`` times calls, ``memory`` tells bytes. What goes wrong is answered with ``{"error": ...}``. Runs in each
-peer's environment, so it needs NumPy alone.
+standard input is a request, answered by one line of JSON: ``check FILE`` writes the state of the workload there, if it
+has one, ``round SECONDS`` times calls, ``memory`` tells bytes. What goes wrong is answered with ``{"error": ...}``.
+Runs in each peer's environment, so it needs NumPy alone.
 """
 
 from __future__ import annotations
@@ -79,9 +79,10 @@ def serve(peer: str, name: str, answer: Callable[[Any], None]) -> None:
     for line in sys.stdin:
         request, _, argument = line.strip().partition(" ")
         if request == "check":
-            np.savez(argument, **work.state())
+            if work.state:
+                np.savez(argument, **work.state())
             forget_peak()  # the copies just made are not the workload's
-            answer({})
+            answer({"result": bool(work.state)})
         elif request == "round":
             answer(timed(work.run, float(argument)))
         elif request == "memory":

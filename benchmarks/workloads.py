@@ -23,8 +23,9 @@ class Work(NamedTuple):
 
     #: One call, which returns when everything is computed.
     run: Callable[[], Any]
-    #: The weights by name after the calls made so far, or ``{"output": ...}``, in the layout of `networks`.
-    state: Callable[[], dict[str, np.ndarray]]
+    #: The weights by name after the calls made so far, or ``{"output": ...}``, in the layout of `networks`. None: it
+    #: shows what the machine can do, and has no result.
+    state: Callable[[], dict[str, np.ndarray]] | None
     #: Bytes that the peer says it needs beside weights, gradients and states, where it says so.
     scratch: int | None = None
 

@@ -123,23 +123,23 @@ def test_rows_of_a_workload() -> None:
 
 
 def test_targets_of_a_large_update() -> None:
-    found = results(
-        rmsprop_2e7_1={"symgraph": figures(0.02), "symgraph-jit": figures(0.01), "mxnet": figures(0.04)},
-        rmsprop_2e7_100={"symgraph": figures(0.02), "mxnet": figures(0.028)},
-        limits={"gemm": 1e11, "copy": 4e10, "triad": 4e10, "update": 5e10},
-    )
+    memory = figures(0.008)
+    del memory["deviation"]
+    peers = {"symgraph": figures(0.02), "symgraph-jit": figures(0.01), "mxnet": figures(0.04), "memory": memory}
+    found = results(rmsprop_2e7_1=peers, rmsprop_2e7_100={"symgraph": figures(0.02), "mxnet": figures(0.028)})
     targets = report.targets(found)
     # 2e7 weights, 20 bytes each, in 10 ms: 40 of 50 GB/s.
     assert row(targets, "RMSProp of 2e7 weights in one tensor: jit reaches 80 % of what memory can do")[1:] == [
         "80%, 40.0 GB/s",
         "yes",
     ]
-    found["limits"]["results"]["update"] = 1e10  # less than there is
-    assert row(report.bandwidth_lines(found), "symgraph, 1 tensor")[1:] == ["20.0", "50%"]
     assert row(targets, "RMSProp of 2e7 weights: plain 1.5 times as fast as MXNet")[1:] == [
         "1 of 2 workloads; least 1.40 (rmsprop-2e7-100)",
         "no",
     ]
+    memory["min"] = 0.02  # less than there is
+    assert row(report.bandwidth_lines(found), "symgraph, 1 tensor")[1:] == ["20.0", "50%"]
+    assert row(report.lines("rmsprop-2e7-1", peers), "memory alone")[-1] == ""
 
 
 def test_all_targets_are_reached_or_missed_by_a_hair() -> None:
