@@ -12,6 +12,7 @@ is what BLAS and memory cost:
 * Else the data is unfolded (im2col; Chellapilla, Puri and Simard, 2006; see `unfolding`) block by block into the
   workspace, each block small enough to be in cache still when BLAS reads it.
 * Where an image has few windows, several images share a product, so BLAS packs the weights once for all.
+* Many small images are laid out with the images last, as if they were one more spatial axis: rows become long.
 * A 3 x 3 kernel with stride 1 takes less than half of the multiplications another way, where transforms do not cost
   more than that spares (see `winograd`).
 * Depthwise convolution is the same; its products are matrix times vector, or for gradients outer products. In NumPy
@@ -28,7 +29,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,7 @@ import numpy.typing as npt
 from symgraph.backends.numpy import depthwise
 from symgraph.backends.numpy.kernel_plan import Array, Carve, KernelPlan, LanedPlan, Step
 from symgraph.backends.numpy.threads import ranges, worker_count
-from symgraph.backends.numpy.unfolding import Geometry, plan_unfolding, spread, trailing
+from symgraph.backends.numpy.unfolding import SHORT_ROW, Geometry, plan_unfolding, spread, trailing
 from symgraph.backends.numpy.winograd import WinogradProduct, WinogradWeightGradient, applies, tile_count
 
 __all__ = ["plan_data_gradient", "plan_forward", "plan_weight_gradient"]
@@ -59,6 +60,9 @@ SUMMED_WINDOWS, RESULT_COLUMNS = 512, 128
 TRANSPOSE_WINDOWS = 1 << 11
 #: Costs of an element in data gradients: copied while unfolding, added while folding, moved while turning weights.
 COPY_COST, ADD_COST, TURN_COST = 1, 2, 6
+#: So many images may be laid out last; what that costs for an element, in elements copied while unfolding. It pays
+#: only in cache, so arrays have at most so many bytes.
+MANY_IMAGES, LAYOUT_COST, LAYOUT_BYTES = 16, 2, 1 << 20
 #: What Winograd's transforms cost, in multiplications: for a tile of a filter, and for a weight. Those of the data cost
 #: what unfolding does. Measured with compiled transforms: 64 channels of 56 x 56 take half the time of unfolding, 256
 #: of 14 x 14 as long, 512 of 7 x 7 longer.
@@ -464,6 +468,61 @@ class _WeightGradient(_ConvolutionPlan):
         return steps
 
 
+class _ImagesLast(KernelPlan):
+    """What another plan does, with the images as one more spatial axis, the last, along which kernels have one tap.
+
+    Scratch: ``array 0`` to ``array 2``, operands and result laid out like that, but for the weight; ``inner``, the
+    other plan's own.
+    """
+
+    def __init__(
+        self,
+        make: Callable[..., KernelPlan],
+        weight: int,
+        data_shape: Sequence[int],
+        weight_shape: Sequence[int],
+        stride: Sequence[int],
+        dilate: Sequence[int],
+        pad: Sequence[int],
+        groups: int,
+        dtype: npt.DTypeLike,
+    ) -> None:
+        self.weight = weight
+        laid = (1, *data_shape[1:], data_shape[0])
+        self.inner = make(laid, (*weight_shape, 1), (*stride, 1), (*dilate, 1), (*pad, 0), groups, dtype)
+        shapes = [(shape[-1], *shape[1:-1]) for shape in self.inner.shapes]
+        shapes[weight] = tuple(weight_shape)
+        super().__init__(shapes[:-1], shapes[-1], dtype)
+        for position, shape in enumerate(self.inner.shapes):
+            if position != self.weight:
+                self.scratch.reserve(f"array {position}", shape, self.compute)
+        self.scratch.reserve("inner", (self.inner.workspace,), np.uint8)
+
+    def usable(self, position: int, x: Array) -> bool:
+        return position != self.weight or bool(x.flags.c_contiguous)
+
+    def steps(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[Step]:
+        inner, workspace = self.inner, carve("inner")
+        arrays = [*operands, out]
+        laid = [
+            x[..., None] if position == self.weight else carve(f"array {position}") for position, x in enumerate(arrays)
+        ]
+        copies = [(y[0], np.moveaxis(x, 0, -1)) for y, x in zip(laid, arrays, strict=True)]
+        before: list[Step] = [(np.copyto, copies[k]) for k in range(len(operands)) if k != self.weight]
+        after: list[Step] = [(np.copyto, copies[-1][::-1])] if self.weight < len(operands) else []
+        steps = inner.steps(laid[:-1], laid[-1], lambda name: inner.scratch.carve(name, workspace))
+        return [*before, *steps, *after]
+
+
+def _images_last_pays(g: Geometry, dtype: npt.DTypeLike) -> bool:
+    """Return whether rows of windows are short, images are many, and laying them out last moves less than unfolding."""
+    if g.images < MANY_IMAGES or g.windows[-1] >= SHORT_ROW or len(g.size) > 2 or g.whole:
+        return False
+    data, result = g.channels * math.prod(g.size), g.filters * math.prod(g.windows)
+    in_cache = max(data, result) * g.images * np.dtype(dtype).itemsize <= LAYOUT_BYTES
+    return in_cache and (data + result) * LAYOUT_COST < g.channels * g.taps * math.prod(g.windows)
+
+
 def _winograd_pays(g: Geometry, dtype: npt.DTypeLike) -> bool:
     """Return whether Winograd's way computes a convolution, or its gradient by the weight, faster."""
     if not applies(g, dtype):
@@ -512,6 +571,8 @@ def plan_forward(
     [[[-2.0, -2.0, -2.0]]]
     """
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
+    if _images_last_pays(g, dtype):
+        return _ImagesLast(plan_forward, 1, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
     operands, result = (data_shape, weight_shape), _result_shape(g, data_shape)
     if inexact and _winograd_pays(g, dtype):
         return WinogradProduct(g, operands, result, dtype)
@@ -532,6 +593,8 @@ def plan_data_gradient(
 ) -> KernelPlan:
     """Plan the gradient of `plan_forward`'s convolution by its data; bind with ``(dy, w, dx, workspace)``."""
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
+    if _images_last_pays(g, dtype):
+        return _ImagesLast(plan_data_gradient, 1, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
     operands = _result_shape(g, data_shape), weight_shape
     turned = g.turned()
     if inexact and turned is not None and _winograd_pays(turned, dtype):
@@ -556,5 +619,7 @@ def plan_weight_gradient(
 ) -> KernelPlan:
     """Plan the gradient of `plan_forward`'s convolution by its weights; bind with ``(x, dy, dw, workspace)``."""
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
+    if _images_last_pays(g, dtype):
+        return _ImagesLast(plan_weight_gradient, 2, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
     plan = WinogradWeightGradient if inexact and _winograd_pays(g, dtype) else _WeightGradient
     return plan(g, (data_shape, _result_shape(g, data_shape)), weight_shape, dtype)

@@ -110,6 +110,7 @@ WAYS: dict[str, dict[str, int]] = {
     "no few rows": {"FEW_ROWS": 0},
     "always fold": {"ADD_COST": 0},
     "always turn": {"ADD_COST": 10**9},
+    "images last": {"MANY_IMAGES": 2, "LAYOUT_COST": 0},
     "transposed products": {"TRANSPOSE_WINDOWS": 0, "BLOCK_BYTES": 2048, "FEW_ROWS": 0},
     "few summed windows": {"SUMMED_WINDOWS": 1, "BLOCK_BYTES": 512},
 }
