@@ -22,6 +22,9 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+if __name__ == "__main__" and sys.argv[1].startswith("symgraph"):
+    import symgraph  # noqa: F401 (before NumPy, as its documentation has it)
+
 import numpy as np
 
 from benchmarks.workloads import CHECKED_STEPS, WORKLOADS

@@ -7,7 +7,18 @@ What does not belong here: anything but the names that a user sees.
 
 from typing import TYPE_CHECKING, Any
 
-from symgraph import attribute, autograd, context, engine, errors, name, ndarray, random, symbol
+from symgraph import (
+    _patience,  # noqa: F401 (first: it imports NumPy)
+    attribute,
+    autograd,
+    context,
+    engine,
+    errors,
+    name,
+    ndarray,
+    random,
+    symbol,
+)
 from symgraph.attribute import AttrScope
 from symgraph.context import Context, cpu, cpu_pinned, current_context, gpu, num_gpus
 from symgraph.errors import MXNetError

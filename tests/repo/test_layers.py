@@ -13,7 +13,7 @@ from tests.snapshots import ROOT
 #: The rooms from the ground up. A room imports only from rows below its own: not from its own row, not upwards,
 #: not even inside a function or for type checkers.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "_patience"),
     ("dtype", "context"),
     ("op", "program"),  # what an operator is, what an engine runs: neither knows the other
     ("ops", "graph", "backends"),  # operators know no graph, engines know neither
