@@ -19,7 +19,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from symgraph.backends.numpy.plan import Options, Plan, aligned
+from symgraph.backends.numpy.kernel_plan import aligned
+from symgraph.backends.numpy.plan import Options, Plan
 from symgraph.context import Context, current_context
 from symgraph.dtype import as_dtype
 from symgraph.errors import ArgumentError, BindError, GradientError, ShapeError, suggest

@@ -16,6 +16,10 @@ from symgraph.program.values import Equation, Program, Value
 __all__ = ["Prologue", "split_constants", "split_hypers"]
 
 
+#: Convolutions, whose second input is the weight.
+_PACKED = frozenset({"conv", "conv_data_grad"})
+
+
 @dataclass(frozen=True)
 class Prologue:
     """Equations that depend on hyper-parameters alone: computed when those change, not in each run."""
@@ -96,7 +100,8 @@ def split_constants(program: Program, constant: Collection[int]) -> tuple[Progra
     Returns
     -------
     The program of the runs, which has a further input for each output of the second one; and that one, with the inputs
-    of the whole. Rearrangements of constant inputs stay where they are read: they cost nothing.
+    of the whole. Rearrangements of constant inputs stay where they are read: they cost nothing. Convolutions that may
+    round otherwise are told that their weight is constant, so that the engine may keep it in a form of its own.
     """
     known = {id(program.inputs[k]) for k in constant}
     early = []
@@ -120,10 +125,12 @@ def split_constants(program: Program, constant: Collection[int]) -> tuple[Progra
     equations = []
     for e in rest:
         inputs = tuple(renamed.get(id(v), v) for v in e.inputs)
-        if inputs == e.inputs:
+        packed = e.primitive.name in _PACKED and e.params.get("inexact") and id(e.inputs[1]) in known
+        if inputs == e.inputs and not packed:
             equations.append(e)
             continue
-        new = Equation(e.primitive, inputs, e.params, [v.spec for v in e.outputs], e.origin)
+        params = {**e.params, "constant": True} if packed else e.params
+        new = Equation(e.primitive, inputs, params, [v.spec for v in e.outputs], e.origin)
         renamed.update((id(old), v) for old, v in zip(e.outputs, new.outputs, strict=True))
         equations.append(new)
     outputs = [renamed.get(id(v), v) for v in program.outputs]

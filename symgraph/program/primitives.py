@@ -353,7 +353,16 @@ def window_count(n: int, kernel: int, stride: int, dilate: int, low: int, high: 
 
 
 @primitive("conv", "Cross-correlation of (N, C, ...) data with (O, C / groups, ...) weights.")
-def _conv(x: Spec, w: Spec, stride: Any, dilate: Any, pad: Any, groups: int, inexact: bool = False) -> Spec:
+def _conv(
+    x: Spec,
+    w: Spec,
+    stride: Any,
+    dilate: Any,
+    pad: Any,
+    groups: int,
+    inexact: bool = False,
+    constant: bool = False,
+) -> Spec:
     if x.dtype != w.dtype:
         raise DTypeError(f"operands have dtypes {x.dtype} and {w.dtype}")
     if len(x.shape) != len(w.shape):
@@ -371,7 +380,15 @@ def _conv(x: Spec, w: Spec, stride: Any, dilate: Any, pad: Any, groups: int, ine
 
 @primitive("conv_data_grad", "Transpose of conv by its data.")
 def _conv_data_grad(
-    dy: Spec, w: Spec, shape: tuple[int, ...], stride: Any, dilate: Any, pad: Any, groups: int, inexact: bool = False
+    dy: Spec,
+    w: Spec,
+    shape: tuple[int, ...],
+    stride: Any,
+    dilate: Any,
+    pad: Any,
+    groups: int,
+    inexact: bool = False,
+    constant: bool = False,
 ) -> Spec:
     return Spec(shape, dy.dtype)
 

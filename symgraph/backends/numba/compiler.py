@@ -13,6 +13,7 @@ import functools
 import hashlib
 import importlib.util
 import os
+import platform
 import threading
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
@@ -21,7 +22,7 @@ import numpy as np
 
 from symgraph.backends.numba import cache
 
-__all__ = ["Compiled", "available", "compiled", "wait"]
+__all__ = ["Compiled", "available", "compiled", "registers", "wait"]
 
 #: ``(addresses, strides, lengths)``; called without the interpreter lock.
 Function = Callable[[Any, Any, Any], None]
@@ -162,6 +163,19 @@ def _machine() -> tuple[Any, str]:
         numba = "none"
     versions = [llvmlite.__version__, *map(str, binding.llvm_version_info), numba, np.__version__]
     return machine, "\n".join([triple, cpu, features, *versions])
+
+
+@functools.cache
+def registers() -> tuple[int, int, bool]:
+    """Return the bytes of a vector register, how many there are, and whether product and sum are one instruction."""
+    from llvmlite import binding
+
+    features = binding.get_host_cpu_features()
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return 16, 32, True
+    if features.get("avx512f"):
+        return 64, 32, True
+    return (32 if features.get("avx") else 16), 16, bool(features.get("fma"))
 
 
 def _compile(source: str) -> Function:

@@ -27,10 +27,12 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from symgraph.backends.numba.compiler import Compiled, Function, compiled
+from symgraph.backends.numba.contraction import Tile, tiles
 from symgraph.backends.numba.forms import _TYPES, Unsupported
 from symgraph.backends.numba.nests import HEAD, OPERATIONS, TILE, TRUTHS, Equation, Memory, Nest, Operand, module
 from symgraph.backends.numba.tiered import Bind, Tiered, tiered
-from symgraph.backends.numpy.kernel_plan import Array, Call, Chain, Planewise, Step, chain, inside
+from symgraph.backends.numpy.contraction import contract
+from symgraph.backends.numpy.kernel_plan import Array, Call, Chain, Planewise, Staged, Step, chain, inside
 from symgraph.backends.numpy.threads import parallel, ranges
 
 __all__ = ["Kernel"]
@@ -63,12 +65,14 @@ class Kernel:
     """
 
     def __init__(self, call: object, mode: str) -> None:
-        self._whole = isinstance(call, Planewise)
+        self._whole = isinstance(call, Planewise | Staged)
         self.parts: list[Tiered] = []
         for part in [] if mode == "off" else list(inside(call)):
             if isinstance(part, Planewise):
                 # Described is a copy: nothing refers to itself, so memory is free as soon as the call is.
                 part.run = self._part(part.plain, functools.partial(_by_planes, copy.copy(part)), mode)
+            elif isinstance(part, Staged):
+                self._staged(part)
             elif any(_known(f) and _known(g) for (f, _), (g, _) in itertools.pairwise(part.steps)):
                 plain = Chain(part.steps)
                 part.steps = ((self._part(plain, functools.partial(_by_runs, plain), mode), ()),)
@@ -77,6 +81,18 @@ class Kernel:
         self.parts.append(tiered(plain, _Later(describe).offer, mode))
         return self.parts[-1]
 
+    def _staged(self, part: Staged) -> None:
+        """Compile another way at once: it rounds otherwise, and results must not depend on when it is ready."""
+        prepare = None
+        if part.once is not None:
+            prepare = tiered(_nothing, _Later(functools.partial(_by_stages, part.once)).offer, "now")
+            if not prepare.ready:
+                self.parts.append(prepare)
+                return
+        part.run = run = self._part(part.plain, functools.partial(_by_stages, part.stages), "now")
+        if run.ready:
+            part.prepare = prepare
+
     @property
     def state(self) -> str:
         """How the next call runs, as a phrase."""
@@ -84,6 +100,10 @@ class Kernel:
         if not states:
             return "NumPy"
         return states[0] if self._whole else f"in part {'; '.join(states)}"
+
+
+def _nothing() -> None:
+    """What NumPy does of what is of use only compiled."""
 
 
 #: Tables, and what makes one call of the tasks that these become.
@@ -121,7 +141,7 @@ class _Later(Compiled):
         except Exception as error:  # noqa: BLE001
             self.failure = f"describing failed: {error!r}"
 
-    def _nests(self) -> tuple[Nest, ...]:
+    def _nests(self) -> tuple[Nest | Tile, ...]:
         return tuple(dict.fromkeys(entry.nest for table in self._tables for entry in table.entries))
 
     def _bind(self, function: Function) -> Call:
@@ -134,7 +154,7 @@ class _Task:
 
     __slots__ = ("_arguments", "_function", "_kept")
 
-    def __init__(self, function: Function, table: _Table, numbers: dict[Nest, int]) -> None:
+    def __init__(self, function: Function, table: _Table, numbers: dict[Nest | Tile, int]) -> None:
         rows: list[int] = []
         for entry in table.entries:
             rows += [numbers[entry.nest], HEAD + len(entry.numbers), *entry.numbers]
@@ -155,11 +175,12 @@ class _Task:
 class _Entry:
     """A nest, and the numbers that tell it where its arrays are; see `nests.module`."""
 
-    nest: Nest
+    nest: Nest | Tile
     numbers: list[int]
 
     def moved(self, by_address: dict[int, int]) -> _Entry:
         """Return the same for arrays that are elsewhere by so many bytes."""
+        assert isinstance(self.nest, Nest)
         count = len(self.nest.arrays)
         addresses = [n + by_address.get(n, 0) for n in self.numbers[:count]]
         return _Entry(self.nest, [*addresses, *self.numbers[count:]])
@@ -257,6 +278,39 @@ def _by_runs(plain: Chain) -> _Described:
         return Chain([(next(left), ()) if step is None else step for step in steps])
 
     return tables, assemble
+
+
+# -- stages -----------------------------------------------------------------------------------------------------------
+
+
+def _by_stages(stages: Callable[[], list[list[list[Step]]]]) -> _Described:
+    """Describe what is done in another way: a table for each lane of each stage."""
+    runs = _Runs()
+    made = [[_lane(steps, runs) for steps in stage if steps] for stage in stages()]
+
+    def assemble(tasks: Sequence[Call]) -> Call:
+        left = iter(tasks)
+        return chain([(parallel([next(left) for _ in stage]), ()) for stage in made if stage])
+
+    return [table for stage in made for table in stage], assemble
+
+
+def _lane(steps: Sequence[Step], runs: _Runs) -> _Table:
+    """Return the table of a lane, all of whose steps can be compiled."""
+    entries: list[_Entry] = []
+    arrays: list[Array] = []
+    for sums, group in itertools.groupby(steps, lambda step: step[0] is contract):
+        run = list(group)
+        if not sums:
+            table = runs.table(run)
+            entries += table.entries
+            arrays += table.arrays
+            continue
+        for _, arguments in run:
+            for tile, numbers, about in tiles(*arguments):
+                entries.append(_Entry(tile, numbers))
+                arrays += about
+    return _Table(entries, arrays)
 
 
 class _Runs:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from symgraph.backends.numba.contraction import Tile
 from symgraph.backends.numba.forms import (
     _OPERATIONS,
     _TYPES,
@@ -341,17 +342,22 @@ end:
 """
 
 
-def module(nests: tuple[Nest, ...]) -> str:
-    """Return the module of some nests in LLVM's language.
+def module(nests: tuple[Nest | Tile, ...]) -> str:
+    """Return the module of some nests, and tiles, in LLVM's language.
 
     It has one function, ``void loop(ptr table, ptr counts, ptr unused)``; all numbers are 64 bits wide. `counts` are
     the numbers of entries, of images, and of chunks of each image, each at least 1. An entry of the table: the number
     of its nest; how many numbers the entry has; of each array the address in the first chunk, then by how many bytes
-    it moves from image to image, then from chunk to chunk, then its strides; the lengths of the axes, at least 1.
+    it moves from image to image, then from chunk to chunk, then its strides; the lengths of the axes, at least 1. Those
+    of a tile are said there.
     """
     declared: set[str] = set()
     lines: list[str] = []
     for k, nest in enumerate(nests):
+        if isinstance(nest, Tile):
+            lines += nest.lines(f"nest{k}")
+            declared |= nest.declarations
+            continue
         function = _Function(nest)
         lines += function.lines(f"nest{k}")
         declared |= function.code.intrinsics

@@ -34,7 +34,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from symgraph.backends.numpy import depthwise
+from symgraph.backends.numpy import depthwise, direct
 from symgraph.backends.numpy.kernel_plan import Array, Carve, KernelPlan, LanedPlan, Step
 from symgraph.backends.numpy.threads import ranges, worker_count
 from symgraph.backends.numpy.unfolding import SHORT_ROW, Geometry, plan_unfolding, spread, trailing
@@ -67,6 +67,8 @@ MANY_IMAGES, LAYOUT_COST, LAYOUT_BYTES = 16, 2, 1 << 20
 #: what unfolding does. Measured with compiled transforms: 64 channels of 56 x 56 take half the time of unfolding, 256
 #: of 14 x 14 as long, 512 of 7 x 7 longer.
 TILE_COST, WEIGHT_COST = 600, 8000
+#: Filters of a group, and products in a sum, from which on compiled products without unfolding are faster.
+DIRECT_FILTERS, DIRECT_DEPTH = 12, 96
 
 
 def _usable(x: Array) -> bool:
@@ -532,6 +534,11 @@ def _winograd_pays(g: Geometry, dtype: npt.DTypeLike) -> bool:
     return spared > (TILE_COST * tiles + WEIGHT_COST * g.channels) * g.filters
 
 
+def _direct_pays(g: Geometry, dtype: npt.DTypeLike, constant: bool = True) -> bool:
+    """Return whether compiled products without unfolding are faster."""
+    return direct.applies(g, dtype) and not g.whole and g.rows >= DIRECT_FILTERS and g.depth >= DIRECT_DEPTH
+
+
 def _result_shape(g: Geometry, data_shape: Sequence[int]) -> tuple[int, ...]:
     return (g.images, g.filters, *g.windows[len(g.windows) - len(data_shape) + 2 :])
 
@@ -545,6 +552,7 @@ def plan_forward(
     groups: int,
     dtype: npt.DTypeLike,
     inexact: bool = False,
+    constant: bool = False,
 ) -> KernelPlan:
     """Plan ``y = conv(x, w)``; bind with ``(x, w, y, workspace)``.
 
@@ -559,7 +567,10 @@ def plan_forward(
     dtype
         Element type of all arrays.
     inexact
-        Whether ways may be taken that round otherwise, and pay with compiled loops (see `winograd` and `depthwise`).
+        Whether ways may be taken that round otherwise, and pay with compiled loops (see `winograd`, `depthwise` and
+        `direct`).
+    constant
+        Whether the weight changes only before a call of `refresh`.
 
     Examples
     --------
@@ -578,6 +589,9 @@ def plan_forward(
         return WinogradProduct(g, operands, result, dtype)
     if inexact and depthwise.applies(g):
         return depthwise.ShiftedProducts(g, operands, result, dtype)
+    if inexact and _direct_pays(g, dtype, constant):
+        plain = _Forward(g, operands, result, direct.compute(dtype))
+        return direct.DirectProduct(g, operands, result, dtype, plain, constant=constant)
     return _Forward(g, operands, result, dtype)
 
 
@@ -590,6 +604,7 @@ def plan_data_gradient(
     groups: int,
     dtype: npt.DTypeLike,
     inexact: bool = False,
+    constant: bool = False,
 ) -> KernelPlan:
     """Plan the gradient of `plan_forward`'s convolution by its data; bind with ``(dy, w, dx, workspace)``."""
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
@@ -599,10 +614,21 @@ def plan_data_gradient(
     turned = g.turned()
     if inexact and turned is not None and _winograd_pays(turned, dtype):
         return WinogradProduct(turned, operands, data_shape, dtype, turned=True)
+    if inexact and turned is not None and _direct_pays(turned, dtype, constant):
+        plain = _data_gradient(g, operands, data_shape, direct.compute(dtype))
+        return direct.DirectProduct(turned, operands, data_shape, dtype, plain, turned=True, constant=constant)
+    return _data_gradient(g, operands, data_shape, dtype)
+
+
+def _data_gradient(
+    g: Geometry, operands: Sequence[Sequence[int]], data_shape: Sequence[int], dtype: npt.DTypeLike
+) -> KernelPlan:
+    """Plan the gradient by the data by matrix products."""
+    turned = g.turned()
     if turned is not None and not g.plain and not g.whole:
         unfolded = g.images * g.filters * g.taps * math.prod(turned.windows)
         folded = g.images * g.channels * g.taps * math.prod(g.windows)
-        if unfolded * COPY_COST + math.prod(weight_shape) * TURN_COST < folded * ADD_COST:
+        if unfolded * COPY_COST + math.prod(operands[1]) * TURN_COST < folded * ADD_COST:
             return _TurnedDataGradient(g, turned, operands, data_shape, dtype)
     return _FoldedDataGradient(g, operands, data_shape, dtype)
 
@@ -621,5 +647,10 @@ def plan_weight_gradient(
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
     if _images_last_pays(g, dtype):
         return _ImagesLast(plan_weight_gradient, 2, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
-    plan = WinogradWeightGradient if inexact and _winograd_pays(g, dtype) else _WeightGradient
-    return plan(g, (data_shape, _result_shape(g, data_shape)), weight_shape, dtype)
+    operands = data_shape, _result_shape(g, data_shape)
+    if inexact and _winograd_pays(g, dtype):
+        return WinogradWeightGradient(g, operands, weight_shape, dtype)
+    if inexact and _direct_pays(g, dtype):
+        plain = _WeightGradient(g, operands, weight_shape, direct.compute(dtype))
+        return direct.DirectWeightGradient(g, operands, weight_shape, dtype, plain)
+    return _WeightGradient(g, operands, weight_shape, dtype)

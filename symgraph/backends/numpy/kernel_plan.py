@@ -30,9 +30,13 @@ __all__ = [
     "LanedPlan",
     "Planewise",
     "Scratch",
+    "Staged",
+    "Stages",
     "Step",
+    "aligned",
     "chain",
     "inside",
+    "refresh",
 ]
 
 Array = npt.NDArray[Any]
@@ -40,11 +44,20 @@ Array = npt.NDArray[Any]
 Step = tuple[Callable[..., object], tuple[Any, ...]]
 #: Prepared calls behind one name.
 Call = Callable[[], object]
+#: Returns steps: for each stage, for each lane of it; see `Staged`.
+Stages = Callable[[], list[list[list[Step]]]]
 #: Gives the scratch array reserved under a name.
 Carve = Callable[[str], Array]
 
 #: Bytes to which scratch arrays are aligned: a cache line, and the widest vector register.
 ALIGNMENT = 64
+
+
+def aligned(nbytes: int) -> Array:
+    """Return uninitialised bytes that begin at a cache line."""
+    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + nbytes]
 
 
 class Chain:
@@ -118,11 +131,54 @@ class Planewise:
         self.run()
 
 
-def inside(call: object) -> Iterator[Planewise | Chain]:
-    """Yield what a prepared call is made of: what it does plane by plane, and all chains, a chain before its steps."""
+class Staged:
+    """A call that can be made in another way, which rounds otherwise and is of use only compiled.
+
+    Parameters
+    ----------
+    plain
+        Does it by NumPy.
+    stages
+        Returns the other way's steps: for each stage, for each of its lanes. The lanes of a stage are independent; a
+        stage begins when the one before has ended.
+    once
+        Returns likewise what has to be done only when an operand that is constant has changed.
+
+    Attributes
+    ----------
+    run
+        What a call of this calls.
+    prepare
+        Does what `once` describes, if the other way is gone.
+    """
+
+    __slots__ = ("once", "plain", "prepare", "run", "stages")
+
+    def __init__(self, plain: Call, stages: Stages, once: Stages | None = None) -> None:
+        self.plain, self.stages, self.once = plain, stages, once
+        self.run = plain
+        self.prepare: Call | None = None
+
+    def __call__(self) -> None:
+        """Do it."""
+        self.run()
+
+
+def refresh(call: object) -> None:
+    """Do what a prepared call has to do when its constant operands have changed."""
+    for part in inside(call):
+        if isinstance(part, Staged) and part.prepare is not None:
+            part.prepare()
+
+
+def inside(call: object) -> Iterator[Planewise | Staged | Chain]:
+    """Yield what a prepared call is made of: what it does plane by plane, and all chains, a chain before its steps.
+
+    Of what can be done in another way, what does it by NumPy is left out.
+    """
     if isinstance(call, functools.partial):
         yield from inside(call.func)
-    elif isinstance(call, Planewise):
+    elif isinstance(call, Planewise | Staged):
         yield call
     elif isinstance(call, Parallel):
         for task in call.tasks:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import itertools
 import os
 import time
 import types
@@ -29,11 +30,12 @@ from symgraph.backends.numba.tiered import Tiered
 from symgraph.backends.numpy.blocks import Blocks, scratch_bytes
 from symgraph.backends.numpy.eager import run, xp
 from symgraph.backends.numpy.interrupts import shielded
+from symgraph.backends.numpy.kernel_plan import aligned, refresh
 from symgraph.backends.numpy.kernels import KERNELS, Call, KeywordOut, copyto, workspace_bytes
 from symgraph.errors import ArgumentError, BindError, suggest
 from symgraph.program import PRIMITIVES, Equation, Program, Value
 from symgraph.program.early import split_constants, split_hypers
-from symgraph.program.memory import ALIGNMENT, Buffer, Layout, Place, Step, array_at, plan_memory
+from symgraph.program.memory import Buffer, Layout, Place, Step, array_at, plan_memory
 from symgraph.program.mirror import asked_by_environment, mirror
 from symgraph.program.passes import PassRecord, optimize
 from symgraph.program.schedule import Schedule, schedule
@@ -102,13 +104,6 @@ class Options:
         from symgraph.program.passes import PIPELINE
 
         return cls(off=frozenset({*(p.name for p in PIPELINE), *_SWITCHES}), jit="off")
-
-
-def aligned(nbytes: int) -> Array:
-    """Return uninitialised bytes that begin at a cache line."""
-    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + nbytes]
 
 
 class Plan:
@@ -432,6 +427,8 @@ class Plan:
         if self._kept:
             for array, result in zip(self._kept, run(self.setup, self._given), strict=True):
                 array[...] = result
+        for call in itertools.chain.from_iterable(self.calls):
+            refresh(call[0])
 
     def set_hypers(self, values: Sequence[float]) -> None:
         """Set the hyper-parameters; takes effect with the next run."""

@@ -84,11 +84,12 @@ def check(case: Case) -> None:
     """
     x, w = numbers(case.data, 1), numbers(case.weight, 2)
     dy, x2, w2 = numbers(case.result, 3), numbers(case.data, 4), numbers(case.weight, 5)
-    y = run(convolution.plan_forward(*case, np.float64), x, w, shape=case.result)
+    forward, by_data, by_weight = (make for make, _ in PLANS.values())
+    y = run(forward(*case, np.float64), x, w, shape=case.result)
     np.testing.assert_array_equal(y, naive(case, x, w))
-    dx = run(convolution.plan_data_gradient(*case, np.float64), dy, w, shape=case.data)
+    dx = run(by_data(*case, np.float64), dy, w, shape=case.data)
     assert np.vdot(dx, x2) == np.vdot(dy, naive(case, x2, w))
-    dw = run(convolution.plan_weight_gradient(*case, np.float64), x, dy, shape=case.weight)
+    dw = run(by_weight(*case, np.float64), x, dy, shape=case.weight)
     assert np.vdot(dw, w2) == np.vdot(dy, naive(case, x, w2))
 
 
