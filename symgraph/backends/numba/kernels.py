@@ -32,7 +32,7 @@ from symgraph.backends.numba.forms import _TYPES, Unsupported
 from symgraph.backends.numba.nests import HEAD, OPERATIONS, TILE, TRUTHS, Equation, Memory, Nest, Operand, module
 from symgraph.backends.numba.tiered import Bind, Tiered, tiered
 from symgraph.backends.numpy.contraction import contract
-from symgraph.backends.numpy.kernel_plan import Array, Call, Chain, Planewise, Staged, Step, chain, inside
+from symgraph.backends.numpy.kernel_plan import Array, Call, Chain, Kept, Planewise, Staged, Step, chain, inside
 from symgraph.backends.numpy.threads import parallel, ranges
 
 __all__ = ["Kernel"]
@@ -65,14 +65,15 @@ class Kernel:
     """
 
     def __init__(self, call: object, mode: str) -> None:
-        self._whole = isinstance(call, Planewise | Staged)
+        self._whole = isinstance(call.call if isinstance(call, Kept) else call, Planewise | Staged)
         self.parts: list[Tiered] = []
         for part in [] if mode == "off" else list(inside(call)):
             if isinstance(part, Planewise):
                 # Described is a copy: nothing refers to itself, so memory is free as soon as the call is.
                 part.run = self._part(part.plain, functools.partial(_by_planes, copy.copy(part)), mode)
             elif isinstance(part, Staged):
-                self._staged(part)
+                # At once: it rounds otherwise, and results must not depend on when it is ready.
+                part.run = self._part(part.plain, functools.partial(_by_stages, part.stages), "now")
             elif any(_known(f) and _known(g) for (f, _), (g, _) in itertools.pairwise(part.steps)):
                 plain = Chain(part.steps)
                 part.steps = ((self._part(plain, functools.partial(_by_runs, plain), mode), ()),)
@@ -81,18 +82,6 @@ class Kernel:
         self.parts.append(tiered(plain, _Later(describe).offer, mode))
         return self.parts[-1]
 
-    def _staged(self, part: Staged) -> None:
-        """Compile another way at once: it rounds otherwise, and results must not depend on when it is ready."""
-        prepare = None
-        if part.once is not None:
-            prepare = tiered(_nothing, _Later(functools.partial(_by_stages, part.once)).offer, "now")
-            if not prepare.ready:
-                self.parts.append(prepare)
-                return
-        part.run = run = self._part(part.plain, functools.partial(_by_stages, part.stages), "now")
-        if run.ready:
-            part.prepare = prepare
-
     @property
     def state(self) -> str:
         """How the next call runs, as a phrase."""
@@ -100,10 +89,6 @@ class Kernel:
         if not states:
             return "NumPy"
         return states[0] if self._whole else f"in part {'; '.join(states)}"
-
-
-def _nothing() -> None:
-    """What NumPy does of what is of use only compiled."""
 
 
 #: Tables, and what makes one call of the tasks that these become.

@@ -89,11 +89,6 @@ class Tiered:
             self._loop.ask()
 
     @property
-    def ready(self) -> bool:
-        """Whether the next call runs compiled."""
-        return self._loop is not None and self._loop.function is not None
-
-    @property
     def state(self) -> str:
         """How the next call runs, as a phrase."""
         if self._loop is None:

@@ -63,10 +63,10 @@ COPY_COST, ADD_COST, TURN_COST = 1, 2, 6
 #: So many images may be laid out last; what that costs for an element, in elements copied while unfolding. It pays
 #: only in cache, so arrays have at most so many bytes.
 MANY_IMAGES, LAYOUT_COST, LAYOUT_BYTES = 16, 2, 1 << 20
-#: What Winograd's transforms cost, in multiplications: for a tile of a filter, and for a weight. Those of the data cost
-#: what unfolding does. Measured with compiled transforms: 64 channels of 56 x 56 take half the time of unfolding, 256
-#: of 14 x 14 as long, 512 of 7 x 7 longer.
-TILE_COST, WEIGHT_COST = 600, 8000
+#: What Winograd's way costs beside products, in multiplications: for a tile of a filter, and the same in gradients by
+#: the weight; for a weight, which is to be transformed; for one that is already, but has more numbers. Measured with
+#: compiled loops, against `direct`.
+TILE_COST, GRADIENT_TILE_COST, WEIGHT_COST, KEPT_COST = 450, 1000, 1300, 120
 #: Filters of a group, and products in a sum, from which on compiled products without unfolding are faster.
 DIRECT_FILTERS, DIRECT_DEPTH = 12, 96
 
@@ -525,16 +525,16 @@ def _images_last_pays(g: Geometry, dtype: npt.DTypeLike) -> bool:
     return in_cache and (data + result) * LAYOUT_COST < g.channels * g.taps * math.prod(g.windows)
 
 
-def _winograd_pays(g: Geometry, dtype: npt.DTypeLike) -> bool:
+def _winograd_pays(g: Geometry, dtype: npt.DTypeLike, tile_cost: int, weight_cost: int) -> bool:
     """Return whether Winograd's way computes a convolution, or its gradient by the weight, faster."""
     if not applies(g, dtype):
         return False
     tiles = tile_count(g)
     spared = (9 * g.images * math.prod(g.windows) - 16 * tiles) * g.channels * g.filters
-    return spared > (TILE_COST * tiles + WEIGHT_COST * g.channels) * g.filters
+    return spared > (tile_cost * tiles + weight_cost * g.channels) * g.filters
 
 
-def _direct_pays(g: Geometry, dtype: npt.DTypeLike, constant: bool = True) -> bool:
+def _direct_pays(g: Geometry, dtype: npt.DTypeLike) -> bool:
     """Return whether compiled products without unfolding are faster."""
     return direct.applies(g, dtype) and not g.whole and g.rows >= DIRECT_FILTERS and g.depth >= DIRECT_DEPTH
 
@@ -585,11 +585,11 @@ def plan_forward(
     if _images_last_pays(g, dtype):
         return _ImagesLast(plan_forward, 1, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
     operands, result = (data_shape, weight_shape), _result_shape(g, data_shape)
-    if inexact and _winograd_pays(g, dtype):
-        return WinogradProduct(g, operands, result, dtype)
+    if inexact and _winograd_pays(g, dtype, TILE_COST, KEPT_COST if constant else WEIGHT_COST):
+        return WinogradProduct(g, operands, result, dtype, constant=constant)
     if inexact and depthwise.applies(g):
         return depthwise.ShiftedProducts(g, operands, result, dtype)
-    if inexact and _direct_pays(g, dtype, constant):
+    if inexact and _direct_pays(g, dtype):
         plain = _Forward(g, operands, result, direct.compute(dtype))
         return direct.DirectProduct(g, operands, result, dtype, plain, constant=constant)
     return _Forward(g, operands, result, dtype)
@@ -612,9 +612,10 @@ def plan_data_gradient(
         return _ImagesLast(plan_data_gradient, 1, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
     operands = _result_shape(g, data_shape), weight_shape
     turned = g.turned()
-    if inexact and turned is not None and _winograd_pays(turned, dtype):
-        return WinogradProduct(turned, operands, data_shape, dtype, turned=True)
-    if inexact and turned is not None and _direct_pays(turned, dtype, constant):
+    weight_cost = KEPT_COST if constant else WEIGHT_COST
+    if inexact and turned is not None and _winograd_pays(turned, dtype, TILE_COST, weight_cost):
+        return WinogradProduct(turned, operands, data_shape, dtype, turned=True, constant=constant)
+    if inexact and turned is not None and _direct_pays(turned, dtype):
         plain = _data_gradient(g, operands, data_shape, direct.compute(dtype))
         return direct.DirectProduct(turned, operands, data_shape, dtype, plain, turned=True, constant=constant)
     return _data_gradient(g, operands, data_shape, dtype)
@@ -648,7 +649,7 @@ def plan_weight_gradient(
     if _images_last_pays(g, dtype):
         return _ImagesLast(plan_weight_gradient, 2, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
     operands = data_shape, _result_shape(g, data_shape)
-    if inexact and _winograd_pays(g, dtype):
+    if inexact and _winograd_pays(g, dtype, GRADIENT_TILE_COST, WEIGHT_COST):
         return WinogradWeightGradient(g, operands, weight_shape, dtype)
     if inexact and _direct_pays(g, dtype):
         plain = _WeightGradient(g, operands, weight_shape, direct.compute(dtype))

@@ -28,8 +28,19 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from symgraph.backends.numpy.contraction import contract
-from symgraph.backends.numpy.kernel_plan import Array, Call, Carve, KernelPlan, Scratch, Staged, Step, aligned
-from symgraph.backends.numpy.threads import ranges, worker_count
+from symgraph.backends.numpy.kernel_plan import (
+    Array,
+    Call,
+    Carve,
+    Kept,
+    KernelPlan,
+    Scratch,
+    Staged,
+    Step,
+    aligned,
+    chain,
+)
+from symgraph.backends.numpy.threads import parallel, ranges, worker_count
 from symgraph.backends.numpy.unfolding import Geometry
 
 __all__ = ["DirectProduct", "DirectWeightGradient", "applies", "compute"]
@@ -104,9 +115,9 @@ class _DirectPlan(KernelPlan):
         workspace = carve("either")
         plain = self.plain.bind(*operands, out, workspace[: self.plain.workspace])
         own = functools.partial(self.own.carve, workspace=workspace)
-        return [(self.staged(plain, operands, out, own), ())]
+        return [(self.either(plain, operands, out, own), ())]
 
-    def staged(self, plain: Call, operands: Sequence[Array], out: Array, carve: Carve) -> Staged:
+    def either(self, plain: Call, operands: Sequence[Array], out: Array, carve: Carve) -> Call:
         """Return NumPy's way, and what may take its place."""
         return Staged(plain, lambda: self.stages(operands, out, carve))
 
@@ -233,16 +244,13 @@ class DirectProduct(_DirectPlan):
         together = _longest(self._together(images, rows))
         return (together, self.g.channels, read.stop - read.start, self.columns())
 
-    def staged(self, plain: Call, operands: Sequence[Array], out: Array, carve: Carve) -> Staged:
-        """Return NumPy's way, and what may take its place."""
+    def either(self, plain: Call, operands: Sequence[Array], out: Array, carve: Carve) -> Call:
+        """Return NumPy's way, and what may take its place; with constant weights, what packs them."""
         if not self.constant:
-            return super().staged(plain, operands, out, carve)
-        memory = Scratch()
-        memory.reserve("panels", (self.starts[-1],), self.compute)
-        panels = memory.carve("panels", aligned(memory.nbytes))
-        return Staged(
-            plain, lambda: [self._lanes(operands, out, panels, carve)], lambda: [self._packing(operands, panels)]
-        )
+            return super().either(plain, operands, out, carve)
+        panels = aligned(self.starts[-1] * self.compute.itemsize).view(self.compute)
+        packing = parallel([chain(steps) for steps in self._packing(operands, panels)])
+        return Kept(Staged(plain, lambda: [self._lanes(operands, out, panels, carve)]), packing)
 
     def stages(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[list[list[Step]]]:
         """Return the steps: packing, then the lanes of all cells."""

@@ -26,12 +26,12 @@ __all__ = [
     "Call",
     "Carve",
     "Chain",
+    "Kept",
     "KernelPlan",
     "LanedPlan",
     "Planewise",
     "Scratch",
     "Staged",
-    "Stages",
     "Step",
     "aligned",
     "chain",
@@ -44,8 +44,6 @@ Array = npt.NDArray[Any]
 Step = tuple[Callable[..., object], tuple[Any, ...]]
 #: Prepared calls behind one name.
 Call = Callable[[], object]
-#: Returns steps: for each stage, for each lane of it; see `Staged`.
-Stages = Callable[[], list[list[list[Step]]]]
 #: Gives the scratch array reserved under a name.
 Carve = Callable[[str], Array]
 
@@ -141,43 +139,55 @@ class Staged:
     stages
         Returns the other way's steps: for each stage, for each of its lanes. The lanes of a stage are independent; a
         stage begins when the one before has ended.
-    once
-        Returns likewise what has to be done only when an operand that is constant has changed.
 
     Attributes
     ----------
     run
         What a call of this calls.
-    prepare
-        Does what `once` describes, if the other way is gone.
     """
 
-    __slots__ = ("once", "plain", "prepare", "run", "stages")
+    __slots__ = ("plain", "run", "stages")
 
-    def __init__(self, plain: Call, stages: Stages, once: Stages | None = None) -> None:
-        self.plain, self.stages, self.once = plain, stages, once
+    def __init__(self, plain: Call, stages: Callable[[], list[list[list[Step]]]]) -> None:
+        self.plain, self.stages = plain, stages
         self.run = plain
-        self.prepare: Call | None = None
 
     def __call__(self) -> None:
         """Do it."""
         self.run()
 
 
+class Kept:
+    """A call that needs `prepare` to have been called since an operand that is declared constant has changed."""
+
+    __slots__ = ("call", "prepare")
+
+    def __init__(self, call: Call, prepare: Call) -> None:
+        self.call, self.prepare = call, prepare
+
+    def __call__(self) -> None:
+        """Make the call."""
+        self.call()
+
+
 def refresh(call: object) -> None:
-    """Do what a prepared call has to do when its constant operands have changed."""
-    for part in inside(call):
-        if isinstance(part, Staged) and part.prepare is not None:
-            part.prepare()
+    """Prepare a call, and the calls that it is made of, anew."""
+    if isinstance(call, Kept):
+        call.prepare()
+    elif isinstance(call, Chain):
+        for function, _ in call.steps:
+            refresh(function)
 
 
 def inside(call: object) -> Iterator[Planewise | Staged | Chain]:
     """Yield what a prepared call is made of: what it does plane by plane, and all chains, a chain before its steps.
 
-    Of what can be done in another way, what does it by NumPy is left out.
+    Of what can be done in another way, what does it by NumPy is left out; so is what only prepares.
     """
     if isinstance(call, functools.partial):
         yield from inside(call.func)
+    elif isinstance(call, Kept):
+        yield from inside(call.call)
     elif isinstance(call, Planewise | Staged):
         yield call
     elif isinstance(call, Parallel):
@@ -298,7 +308,11 @@ class KernelPlan(ABC):
                 after.append((np.copyto, (x, y, "same_kind")))
             else:
                 before.append((np.copyto, (y, x)))
-        return chain([*before, *self.steps(ready[:-1], ready[-1], carve), *after])
+        steps = self.steps(ready[:-1], ready[-1], carve)
+        for function, _ in steps:
+            if before and isinstance(function, Kept):
+                function.prepare = chain([*before, (function.prepare, ())])
+        return chain([*before, *steps, *after])
 
     def run(self, *arrays: Array | None) -> None:
         """Bind and call once; see `bind`."""

@@ -37,7 +37,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from symgraph.backends.numpy.kernel_plan import Array, Carve, LanedPlan, Step
+from symgraph.backends.numpy.kernel_plan import Array, Carve, Kept, LanedPlan, Step, aligned, chain
 from symgraph.backends.numpy.threads import ranges, worker_count
 from symgraph.backends.numpy.unfolding import Geometry
 
@@ -263,7 +263,8 @@ class WinogradProduct(_WinogradPlan):
     First one factor is transformed, weight or data, whichever is smaller, and all lanes share it. Then each cell, or
     else each range of filters, transforms its part of the other, multiplies, and stores its results. Scratch: the
     ``shared`` factor; for each lane ``local``, its part of the other, and ``first`` and ``second``, in which what is
-    transformed and what comes of it take turns.
+    transformed and what comes of it take turns. A `constant` weight is transformed when it changes, into memory of its
+    own.
     """
 
     def __init__(
@@ -273,9 +274,10 @@ class WinogradProduct(_WinogradPlan):
         result: Sequence[int],
         dtype: npt.DTypeLike,
         turned: bool = False,
+        constant: bool = False,
     ) -> None:
         super().__init__(g, operands, result, dtype)
-        self.turned = turned
+        self.turned, self.constant = turned, constant
         self.filters = _slices(g.filters, FILTERS)
         width = max(f.stop - f.start for f in self.filters)
         #: Ranges of channels of which weights are transformed together.
@@ -284,8 +286,10 @@ class WinogradProduct(_WinogradPlan):
         images, rows, columns = self.largest()
         tiles, elements = images * rows * columns, width * max(d.stop - d.start for d in self.depths)
         shared, local = (g.filters, tiles) if self.share_weight else (tile_count(g), width)
-        self.scratch.reserve("shared", (16 * g.channels * shared,), self.compute)
-        self.reserve("local", 16 * g.channels * local)
+        if not (constant and self.share_weight):
+            self.scratch.reserve("shared", (16 * g.channels * shared,), self.compute)
+        if self.share_weight or not constant:
+            self.reserve("local", 16 * g.channels * local)
         phases = 2 * images * (2 * rows + 2) * (columns + 1) * g.channels
         self.reserve("first", max(phases, 9 * elements, 16 * tiles * width))
         transformed = 8 * images * rows * (columns + 1) * g.channels
@@ -295,7 +299,11 @@ class WinogradProduct(_WinogradPlan):
         """Return the calls: those for the shared factor, then the others."""
         x, weight = operands
         taps = weight[:, :, ::-1, ::-1].transpose(2, 3, 0, 1) if self.turned else weight.transpose(2, 3, 1, 0)
-        shared, channels = carve("shared"), self.g.channels
+        channels = self.g.channels
+        if self.constant:
+            kept = aligned(16 * channels * self.g.filters * self.compute.itemsize).view(self.compute)
+        shared = kept if self.constant and self.share_weight else carve("shared")
+        transformed = kept if self.constant else shared
 
         def weights(filters: slice, flat: Array) -> Array:
             width = filters.stop - filters.start
@@ -307,7 +315,8 @@ class WinogradProduct(_WinogradPlan):
 
         def of_weights(part: tuple[slice, slice], own: Carve) -> list[Step]:
             filters, depth = part
-            return self._weights(taps, filters, depth, weights(filters, shared[16 * channels * filters.start :]), own)
+            made = weights(filters, transformed[16 * channels * filters.start :])
+            return self._weights(taps, filters, depth, made, own)
 
         def of_cell(cell: Cell, own: Carve) -> list[Step]:
             made = tiles(cell, own("local"))
@@ -321,17 +330,23 @@ class WinogradProduct(_WinogradPlan):
             return _tiles_of(x, cell, self.g.pad, tiles(cell, shared[16 * channels * self.first(cell) :]), own)
 
         def of_filters(filters: slice, own: Carve) -> list[Step]:
-            made = weights(filters, own("local"))
-            steps = [step for depth in self.depths for step in self._weights(taps, filters, depth, made, own)]
+            steps: list[Step] = []
+            if self.constant:
+                made = weights(filters, kept[16 * channels * filters.start :])
+            else:
+                made = weights(filters, own("local"))
+                steps += [step for depth in self.depths for step in self._weights(taps, filters, depth, made, own)]
             for cell in self.cells:
                 factor = tiles(cell, shared[16 * channels * self.first(cell) :])
                 steps += self._results(factor, made, cell, filters, out, own)
             return steps
 
+        parts = list(itertools.product(self.filters, self.depths))
         if self.share_weight:
-            parts = list(itertools.product(self.filters, self.depths))
-            return [*self.by_lanes(parts, of_weights, carve), *self.by_lanes(self.cells, of_cell, carve)]
-        return [*self.by_lanes(self.cells, of_tiles, carve), *self.by_lanes(self.filters, of_filters, carve)]
+            first, rest = self.by_lanes(parts, of_weights, carve), self.by_lanes(self.cells, of_cell, carve)
+            return [(Kept(chain(rest), chain(first)), ())] if self.constant else [*first, *rest]
+        steps = [*self.by_lanes(self.cells, of_tiles, carve), *self.by_lanes(self.filters, of_filters, carve)]
+        return [(Kept(chain(steps), chain(self.by_lanes(parts, of_weights, carve))), ())] if self.constant else steps
 
     def _weights(self, taps: Array, filters: slice, depth: slice, weights: Array, own: Carve) -> list[Step]:
         """Return the calls that transform the weights of some channels of a range of filters."""

@@ -28,7 +28,12 @@ REGISTERS = {"own": None, "few": (16, 16, False), "wide": (32, 16, True), "one":
 @pytest.fixture(autouse=True)
 def always(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Compute without unfolding, and compiled, wherever that can be done."""
-    for name, value in (("DIRECT_FILTERS", 1), ("DIRECT_DEPTH", 1), ("WEIGHT_COST", 10**9)):
+    for name, value in (
+        ("DIRECT_FILTERS", 1),
+        ("DIRECT_DEPTH", 1),
+        ("TILE_COST", 10**9),
+        ("GRADIENT_TILE_COST", 10**9),
+    ):
         monkeypatch.setattr(convolution, name, value)
     monkeypatch.setattr(convolution.depthwise, "applies", lambda g: False)
     bind = direct._DirectPlan.bind

@@ -32,11 +32,9 @@ CUTS: dict[str, tuple[int, dict[str, int]]] = {
 class MadeByNumPy(Staged):
     """The other way, without compiling it."""
 
-    def __init__(self, plain: Any, stages: Any, once: Any = None) -> None:
-        super().__init__(plain, stages, once)
+    def __init__(self, plain: Any, stages: Any) -> None:
+        super().__init__(plain, stages)
         self.run = functools.partial(make, stages)
-        if once is not None:
-            self.prepare = functools.partial(make, once)
 
 
 def make(stages: Any) -> None:
@@ -49,7 +47,12 @@ def make(stages: Any) -> None:
 @pytest.fixture(autouse=True)
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compute without unfolding wherever that can be done."""
-    for name, value in (("DIRECT_FILTERS", 1), ("DIRECT_DEPTH", 1), ("WEIGHT_COST", 10**9)):
+    for name, value in (
+        ("DIRECT_FILTERS", 1),
+        ("DIRECT_DEPTH", 1),
+        ("TILE_COST", 10**9),
+        ("GRADIENT_TILE_COST", 10**9),
+    ):
         monkeypatch.setattr(convolution, name, value)
     monkeypatch.setattr(convolution.depthwise, "applies", lambda g: False)
     monkeypatch.setattr(direct, "Staged", MadeByNumPy)
@@ -94,6 +97,19 @@ def test_constant_weights_are_packed_when_they_change() -> None:
     refresh(call)
     call()
     np.testing.assert_array_equal(y, naive(CASE, x, w))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_constant_weights_may_lie_anywhere(dtype: Any) -> None:
+    x, y = numbers(CASE.data).astype(dtype), np.empty(CASE.result, dtype)
+    w = np.asfortranarray(numbers(CASE.weight, 1).astype(dtype))
+    plan = convolution.plan_forward(*CASE, dtype, inexact=True, constant=True)
+    call = plan.bind(x, w, y, np.empty(plan.workspace, np.uint8))
+    for _ in range(2):
+        refresh(call)
+        call()
+        np.testing.assert_array_equal(y, naive(CASE, x.astype(float), w.astype(float)))
+        w += 1
 
 
 @pytest.mark.parametrize("kind", PLANS)
