@@ -69,6 +69,9 @@ MANY_IMAGES, LAYOUT_COST, LAYOUT_BYTES = 16, 2, 1 << 20
 TILE_COST, GRADIENT_TILE_COST, WEIGHT_COST, KEPT_COST = 450, 1000, 1300, 120
 #: Filters of a group, and products in a sum, from which on compiled products without unfolding are faster.
 DIRECT_FILTERS, DIRECT_DEPTH = 12, 96
+#: Windows from which on, and channels up to which, no more than that has to be done if there is nothing to unfold: the
+#: rows of weights of many channels lie so far apart that a cache has few places for them.
+FLAT_WINDOWS, FLAT_DEPTH = 512, 512
 
 
 def _usable(x: Array) -> bool:
@@ -539,6 +542,17 @@ def _direct_pays(g: Geometry, dtype: npt.DTypeLike) -> bool:
     return direct.applies(g, dtype) and not g.whole and g.rows >= DIRECT_FILTERS and g.depth >= DIRECT_DEPTH
 
 
+def _flat_pays(g: Geometry, dtype: npt.DTypeLike) -> bool:
+    """Return whether compiled products of the arrays as they are are faster: many windows, not too many channels."""
+    return (
+        direct.applies(g, dtype)
+        and direct.is_flat(g)
+        and g.rows >= DIRECT_FILTERS
+        and math.prod(g.windows) >= FLAT_WINDOWS
+        and g.depth <= FLAT_DEPTH
+    )
+
+
 def _result_shape(g: Geometry, data_shape: Sequence[int]) -> tuple[int, ...]:
     return (g.images, g.filters, *g.windows[len(g.windows) - len(data_shape) + 2 :])
 
@@ -589,8 +603,10 @@ def plan_forward(
         return WinogradProduct(g, operands, result, dtype, constant=constant)
     if inexact and depthwise.applies(g):
         return depthwise.ShiftedProducts(g, operands, result, dtype)
+    plain = _Forward(g, operands, result, direct.compute(dtype))
+    if inexact and _flat_pays(g, dtype):
+        return direct.FlatProduct(g, operands, result, dtype, plain)
     if inexact and _direct_pays(g, dtype):
-        plain = _Forward(g, operands, result, direct.compute(dtype))
         return direct.DirectProduct(g, operands, result, dtype, plain, constant=constant)
     return _Forward(g, operands, result, dtype)
 
@@ -615,8 +631,10 @@ def plan_data_gradient(
     weight_cost = KEPT_COST if constant else WEIGHT_COST
     if inexact and turned is not None and _winograd_pays(turned, dtype, TILE_COST, weight_cost):
         return WinogradProduct(turned, operands, data_shape, dtype, turned=True, constant=constant)
+    plain = _data_gradient(g, operands, data_shape, direct.compute(dtype))
+    if inexact and turned is not None and _flat_pays(turned, dtype):
+        return direct.FlatProduct(turned, operands, data_shape, dtype, plain, turned=True)
     if inexact and turned is not None and _direct_pays(turned, dtype):
-        plain = _data_gradient(g, operands, data_shape, direct.compute(dtype))
         return direct.DirectProduct(turned, operands, data_shape, dtype, plain, turned=True, constant=constant)
     return _data_gradient(g, operands, data_shape, dtype)
 

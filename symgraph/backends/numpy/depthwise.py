@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
 
 from symgraph.backends.numpy.kernel_plan import Array, Carve, KernelPlan, Planewise, Step, chain
 from symgraph.backends.numpy.threads import parallel, ranges, worker_count
@@ -32,7 +33,10 @@ def applies(g: Geometry) -> bool:
 
 
 class ShiftedProducts(KernelPlan):
-    """The result from data and weight. Scratch of each lane: ``padded`` data, and the ``product`` of one tap."""
+    """The result from data and weight.
+
+    Scratch of each lane: ``padded`` data, and the ``product`` of one tap, with the sums if they are not made in place.
+    """
 
     def __init__(
         self, g: Geometry, operands: Sequence[Sequence[int]], result: Sequence[int], dtype: npt.DTypeLike
@@ -43,9 +47,15 @@ class ShiftedProducts(KernelPlan):
         self.most = max(1, min(g.channels, BLOCK_BYTES // (math.prod(self.padded) * self.compute.itemsize)))
         self.blocks = ranges(g.channels, -(-g.channels // self.most))
         self.lanes = min(worker_count(), len(self.blocks))
+        #: Whether the padded image is gone through as one row. Then there are results where a window would reach over
+        #: the end of a row, too, which nobody reads; but rows of an image are too short to be fast.
+        self.flat = set(g.stride) == {1}
+        #: Results of that row, up to the last window's.
+        self.length = 1 + int(np.ravel_multi_index([n - 1 for n in g.windows], self.padded))
         for lane in range(self.lanes):
             self.scratch.reserve(f"padded {lane}", (self.most, *self.padded), self.compute)
-            self.scratch.reserve(f"product {lane}", (self.most, *g.windows), self.compute)
+            shape = (2, self.length) if self.flat else (1, *g.windows)
+            self.scratch.reserve(f"product {lane}", (self.most, *shape), self.compute)
 
     def steps(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[Step]:
         """Return the calls: for each image, all blocks of channels."""
@@ -73,15 +83,23 @@ class ShiftedProducts(KernelPlan):
         steps: list[Step] = [(np.copyto, (padded[trailing(*inside)], x))]
         if g.padded:
             steps.insert(0, (padded.fill, (0,)))
+        flat = padded.reshape(len(padded), -1)
+        sums = product[:, 1] if self.flat else y
         for k, tap in enumerate(itertools.product(*map(range, g.kernel))):
-            there = [
-                slice(t * d, t * d + (n - 1) * s + 1, s)
-                for t, d, n, s in zip(tap, g.dilate, g.windows, g.stride, strict=True)
-            ]
-            factor = factors[(slice(None), k, *[np.newaxis] * len(g.size))]
-            if k == 0:
-                steps.append((np.multiply, (padded[trailing(*there)], factor, y)))
+            first = [t * d for t, d in zip(tap, g.dilate, strict=True)]
+            if self.flat:
+                begin = int(np.ravel_multi_index(first, self.padded))
+                source, factor = flat[:, begin : begin + self.length], factors[:, k, np.newaxis]
             else:
-                steps.append((np.multiply, (padded[trailing(*there)], factor, product)))
-                steps.append((np.add, (y, product, y)))
+                there = [slice(f, f + (n - 1) * s + 1, s) for f, n, s in zip(first, g.windows, g.stride, strict=True)]
+                source = padded[trailing(*there)]
+                factor = factors[(slice(None), k, *[np.newaxis] * len(g.size))]
+            if k == 0:
+                steps.append((np.multiply, (source, factor, sums)))
+            else:
+                steps.append((np.multiply, (source, factor, product[:, 0])))
+                steps.append((np.add, (sums, product[:, 0], sums)))
+        if self.flat:
+            strides = (product.strides[0], *padded.strides[1:])
+            steps.append((np.copyto, (y, as_strided(sums, y.shape, strides))))
         return steps

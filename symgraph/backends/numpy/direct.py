@@ -43,7 +43,7 @@ from symgraph.backends.numpy.kernel_plan import (
 from symgraph.backends.numpy.threads import parallel, ranges, worker_count
 from symgraph.backends.numpy.unfolding import Geometry
 
-__all__ = ["DirectProduct", "DirectWeightGradient", "applies", "compute"]
+__all__ = ["DirectProduct", "DirectWeightGradient", "FlatProduct", "applies", "compute", "is_flat"]
 
 #: Filters of a panel, and of what the last one has a multiple: a cache line of float32.
 WIDTH, PART = 32, 16
@@ -62,6 +62,12 @@ LANE_PRODUCTS, PRODUCTS_PER_ELEMENT = 1 << 21, 16
 def applies(g: Geometry, dtype: npt.DTypeLike) -> bool:
     """Return whether a convolution can be computed like this."""
     return len(g.size) == 2 and g.images > 0 and min(g.pad) >= 0 and np.dtype(dtype).kind == "f"
+
+
+def is_flat(g: Geometry) -> bool:
+    """Return whether `FlatProduct` applies, and few windows are computed twice."""
+    size = math.prod(g.windows)
+    return g.plain and size >= PART and -size % PART <= size // 14
 
 
 def compute(dtype: npt.DTypeLike) -> np.dtype[Any]:
@@ -339,6 +345,51 @@ class DirectProduct(_DirectPlan):
                     made.reshape(count, -1, width)[..., :filters].swapaxes(1, 2),
                 ),
             )
+
+
+class FlatProduct(_DirectPlan):
+    """A 1 x 1 convolution with stride 1, or with a weight to be `turned` its gradient by the data.
+
+    Here windows lie next to each other as vectors want it, and weights may lie as they do: nothing is copied. Where
+    vectors do not fit, the last one begins before the end of the one before.
+    """
+
+    def __init__(
+        self,
+        g: Geometry,
+        operands: Sequence[Sequence[int]],
+        result: Sequence[int],
+        dtype: npt.DTypeLike,
+        plain: KernelPlan,
+        turned: bool = False,
+    ) -> None:
+        super().__init__(g, operands, result, dtype, plain)
+        self.turned = turned
+        self.reserve()
+
+    def stages(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[list[list[Step]]]:
+        """Return the steps: of images, windows and filters those that a lane has."""
+        g = self.g
+        x, weight = operands
+        size = math.prod(g.windows)
+        x, y = x.reshape(g.images, g.groups, self.depth, size), out.reshape(g.images, g.groups, 1, g.rows, size)
+        if self.turned:
+            weight = weight.reshape(g.groups, 1, self.depth, g.rows).swapaxes(2, 3)
+        else:
+            weight = weight.reshape(g.groups, 1, g.rows, self.depth)
+        lanes = max(1, min(worker_count(), g.images * g.filters * g.depth * size // LANE_PRODUCTS))
+        by_images = math.gcd(lanes, g.images)
+        whole = size // PART
+        cells = itertools.product(_slices(g.images, by_images), ranges(whole, lanes // by_images))
+        made: list[list[Step]] = []
+        for images, (begin, end) in cells:
+            windows = [slice(begin * PART, end * PART)]
+            if end == whole and size % PART:
+                windows.append(slice(size - PART, size))
+            count = images.stop - images.start
+            factors = np.broadcast_to(weight, (count, *weight.shape))
+            made.append([(contract, (factors, x[images, ..., part], y[images, ..., part], False)) for part in windows])
+        return [made]
 
 
 class DirectWeightGradient(_DirectPlan):

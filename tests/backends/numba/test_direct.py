@@ -105,7 +105,7 @@ def test_constant_weights_are_packed_when_they_change() -> None:
 
 def test_what_cannot_be_packed_by_compiled_code_is_left_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # the plan's bind, too
-    for name in ("DIRECT_FILTERS", "DIRECT_DEPTH"):
+    for name in ("DIRECT_FILTERS", "DIRECT_DEPTH", "FLAT_WINDOWS"):
         monkeypatch.setattr(convolution, name, 1)
     x, w, y = numbers(CASE.data), numbers(CASE.weight, 1), np.empty(CASE.result)
     plan = convolution.plan_forward(*CASE, np.float64, inexact=True, constant=True)
