@@ -358,7 +358,8 @@ def convolution(program: Program, evaluate: Evaluate) -> Program:
     """Let the engine compute convolutions in ways that round otherwise, where it finds they pay.
 
     These are Winograd's minimal filtering for 3 x 3 kernels, in which an element that is not finite spoils a whole tile
-    of results, and sums of shifted products for depthwise ones.
+    of results; sums of shifted products for depthwise ones; and for all others sums of products over windows, without
+    BLAS, in the order of the windows' elements.
     """
     equations: list[Equation] = []
 
