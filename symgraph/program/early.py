@@ -30,6 +30,8 @@ class Prologue:
 
 def split_hypers(program: Program) -> tuple[Program, Prologue]:
     """Move equations that depend on hyper-parameters and constants alone out of the program."""
+    if not program.hypers:
+        return program, Prologue(Program(), 0)
     early = {id(v) for v in program.hypers}
     first, rest = [], []
     for equation in program.equations:
@@ -103,6 +105,8 @@ def split_constants(program: Program, constant: Collection[int]) -> tuple[Progra
     of the whole. Rearrangements of constant inputs stay where they are read: they cost nothing. Convolutions that may
     round otherwise are told that their weight is constant, so that the engine may keep it in a form of its own.
     """
+    if not constant:
+        return program, Program(program.inputs)
     known = {id(program.inputs[k]) for k in constant}
     early = []
     for equation in program.equations:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from symgraph.program.recorder import Recorded, Recorder
@@ -30,9 +31,7 @@ _FEW_ROWS = 256
 
 def _readers(program: Program) -> Counter[int]:
     """Return how often each value is read, by its id; being an output counts."""
-    readers = Counter(id(v) for e in program.equations for v in e.inputs)
-    readers.update(id(v) for v in program.outputs)
-    return readers
+    return Counter(map(id, chain(chain.from_iterable([e.inputs for e in program.equations]), program.outputs)))
 
 
 def _sums(program: Program, readers: Counter[int]) -> list[list[Equation]]:
@@ -76,15 +75,18 @@ def accumulate(program: Program, evaluate: Evaluate) -> Program:
     rows: list[list[Equation]] = [[]]
     ready: dict[int, int] = {}
     for equation in program.equations:
-        row = max([ready.get(id(v), 0) for v in equation.inputs], default=0)
-        if id(equation) in together:
-            rows[row] += together[id(equation)]
-        elif id(equation) not in postponed:
-            if equation.primitive.name not in _FREE:
-                row = len(rows)
-                rows.append([])
-            rows[row].append(equation)
-        ready.update((id(v), row) for v in equation.outputs)
+        moved = id(equation) in together or id(equation) in postponed
+        if moved or equation.primitive.name in _FREE:
+            row = max([ready.get(id(v), 0) for v in equation.inputs], default=0)
+            if not moved:
+                rows[row].append(equation)
+            elif id(equation) in together:
+                rows[row] += together[id(equation)]
+        else:
+            row = len(rows)
+            rows.append([equation])
+        for v in equation.outputs:
+            ready[id(v)] = row
     return program.replaced([e for row in rows for e in row], program.outputs)
 
 

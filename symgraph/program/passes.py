@@ -92,6 +92,7 @@ def optimize(
         raise ArgumentError(f"no pass is named {name!r}", hint=suggest(name, names), facts={"passes": ", ".join(names)})
     records: list[PassRecord] = []
     provided: set[str] = set()
+    settled: dict[Any, Program] = {}  # what each function has left: to run it on that again would change nothing
     for each in PIPELINE:
         if each.name in off or not (each.exact or each.name in on):
             records.append(PassRecord(each.name, 0, 0, 0.0, ran=False))
@@ -101,34 +102,47 @@ def optimize(
                 source = next(p.name for p in PIPELINE if need in p.gives)
                 raise ArgumentError(f"pass {each.name!r} needs {need!r}, which pass {source!r} provides; leave it on")
         before, start = program, time.perf_counter()
-        program = each.run(program, evaluate)
+        if settled.get(each.run) is not program:
+            program = settled[each.run] = each.run(program, evaluate)
         spent = (time.perf_counter() - start) * 1e3
-        try:
-            program.verify(before)
-        except AssertionError as broken:
-            raise AssertionError(f"pass {each.name!r} broke the program: {broken}") from None
+        if program is not before:
+            try:
+                program.verify(before)
+            except AssertionError as broken:
+                raise AssertionError(f"pass {each.name!r} broke the program: {broken}") from None
         provided.update(each.gives)
         records.append(PassRecord(each.name, len(before.equations), len(program.equations), spent))
     return program, records
 
 
-def _rebuilt(program: Program, rewrite: Callable[[Equation, tuple[Value, ...]], Sequence[Value] | None]) -> Program:
-    """Copy a program equation by equation; `rewrite` may give other values for an equation's outputs."""
+def _rebuilt(
+    program: Program, emitted: list[Equation], rewrite: Callable[[Equation, Equation], Sequence[Value] | None]
+) -> Program:
+    """Copy a program equation by equation to `emitted`; returns the program itself if nothing has changed.
+
+    `rewrite` gets an equation and its copy on the new inputs. It may give other values for the outputs, and emit what
+    computes them; None keeps the copy.
+    """
     renamed: dict[int, Value] = {}
-    equations: list[Equation] = []
     for old in program.equations:
-        inputs = tuple([renamed.get(id(v), v) for v in old.inputs])
-        replacement = rewrite(old, inputs)
+        new = old
+        if renamed:
+            for v in old.inputs:
+                if id(v) in renamed:
+                    inputs = tuple([renamed.get(id(v), v) for v in old.inputs])
+                    new = Equation(old.primitive, inputs, old.params, [v.spec for v in old.outputs], old.origin)
+                    break
+        replacement = rewrite(old, new)
         if replacement is None:
-            if inputs == old.inputs:
-                equations.append(old)
+            emitted.append(new)
+            if new is old:
                 continue
-            new = Equation(old.primitive, inputs, old.params, [v.spec for v in old.outputs], old.origin)
-            equations.append(new)
             replacement = new.outputs
         for v, w in zip(old.outputs, replacement, strict=True):
             renamed[id(v)] = w
-    return program.replaced(equations, [renamed.get(id(v), v) for v in program.outputs])
+    if not renamed:
+        return program
+    return program.replaced(emitted, [renamed.get(id(v), v) for v in program.outputs])
 
 
 #: Neither maps nor views, and all the same blind to how their operands lie in memory: they only move elements.
@@ -145,12 +159,13 @@ def layout_matters(program: Program) -> set[int]:
     matters: set[int] = set()
     for equation in reversed(program.equations):
         primitive = equation.primitive
-        if primitive.kind == "view":
-            reads = any(id(v) in matters for v in equation.outputs)
+        kind = primitive.kind
+        if kind == "view":
+            reads = id(equation.outputs[0]) in matters
         else:
-            reads = primitive.name == "power" or (primitive.kind == "other" and primitive.name not in _MOVERS)
+            reads = primitive.name == "power" if kind == "map" else primitive.name not in _MOVERS
         if reads:
-            matters.update(id(v) for v in equation.inputs)
+            matters.update(map(id, equation.inputs))
     return matters
 
 
@@ -165,7 +180,8 @@ def _strided(value: Value) -> bool:
 
 def dead(program: Program, evaluate: Evaluate) -> Program:
     """Drop equations that no output depends on."""
-    return program.replaced(program.computing(program.outputs), program.outputs)
+    needed = program.computing(program.outputs)
+    return program if len(needed) == len(program.equations) else program.replaced(needed, program.outputs)
 
 
 #: Element-wise primitives whose result for one number is the same alone and in an array: IEEE 754 says which bits.
@@ -175,84 +191,71 @@ EXACT = frozenset(
 )
 
 
-def _unspread(value: Value, known: dict[int, Value]) -> Value:
-    """Return what a value is a broadcast or a reshape of, all the way down; `known` holds the answers so far."""
-    made = value.equation
-    if made is not None and made.primitive.name in ("broadcast_to", "reshape"):
-        value = known.get(id(made.inputs[0]), made.inputs[0])
-    return value
-
-
 def fold(program: Program, evaluate: Evaluate) -> Program:
     """Compute what depends on constants alone; one number for all elements where all operands are such numbers."""
     recorder = Recorder()
-    emitted = recorder.program.equations
-    matters = layout_matters(program)
-    sources: dict[int, Value] = {}
+    matters: set[int] | None = None
+    spread: dict[int, Value] = {}  # of what constant a value is a broadcast or a reshape, all the way down
 
-    def rewrite(equation: Equation, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
-        out = equation.outputs[0]
-        params = dict(equation.params)
+    def rewrite(old: Equation, equation: Equation) -> Sequence[Value] | None:
+        nonlocal matters
+        inputs = equation.inputs
         for v in inputs:
-            sources[id(v)] = _unspread(v, sources)
-        numbers = [sources[id(v)] for v in inputs]
-        uniform = all(v.kind == "constant" and v.size == 1 for v in numbers)
-        view = equation.primitive.kind == "view" and out.size > 1  # a view of a constant costs nothing
-        if uniform and inputs and out.size > 1 and equation.primitive.name in EXACT:
+            if v.kind != "constant" and id(v) not in spread:
+                return None
+        primitive, out = equation.primitive, equation.outputs[0]
+        params = dict(equation.params)
+        numbers = [spread.get(id(v), v) for v in inputs]
+        uniform = all(v.size == 1 for v in numbers)
+        view = primitive.kind == "view" and out.size > 1  # a view of a constant costs nothing
+        if uniform and inputs and out.size > 1 and primitive.name in EXACT:
             with np.errstate(all="ignore"):
-                data = np.asarray(evaluate(equation.primitive, [v.data.reshape(()) for v in numbers], params))
-            if id(out) not in matters:
-                return [recorder.broadcast_to(recorder.constant(data), out.shape).value]
+                data = np.asarray(evaluate(primitive, [v.data.reshape(()) for v in numbers], params))
+            if matters is None:
+                matters = layout_matters(program)
+            if id(old.outputs[0]) not in matters:
+                number = recorder.constant(data)
+                result: Value = recorder.broadcast_to(number, out.shape).value
+                spread[id(result)] = number.value
+                return [result]
             if out.nbytes <= _FOLD_BYTES:
                 return [recorder.constant(np.full(out.shape, data)).value]
         if all(v.kind == "constant" for v in inputs) and out.nbytes <= _FOLD_BYTES and not view:
             with np.errstate(all="ignore"):
-                data = np.array(evaluate(equation.primitive, [v.data for v in inputs], params))
+                data = np.array(evaluate(primitive, [v.data for v in inputs], params))
             data.flags.writeable = False
             return [Value(data.shape, data.dtype, "constant", data=data)]
-        new = equation
-        if inputs != equation.inputs:
-            new = Equation(equation.primitive, inputs, params, [v.spec for v in equation.outputs], equation.origin)
-        emitted.append(new)
-        return new.outputs
+        if primitive.name in ("broadcast_to", "reshape"):
+            spread[id(out)] = numbers[0]
+        return None
 
-    rebuilt = _rebuilt(program, rewrite)
-    return program.replaced(emitted, rebuilt.outputs)
+    return _rebuilt(program, recorder.program.equations, rewrite)
 
 
 def cse(program: Program, evaluate: Evaluate) -> Program:
     """Compute each common subexpression once."""
-    number: dict[int, int] = {}
     seen: dict[tuple[Any, ...], Sequence[Value]] = {}
     constants: dict[tuple[Any, ...], int] = {}
+    # Equations of many nodes have one and the same mapping of parameters: what it says is worked out once.
+    kinds: dict[tuple[int, int], int] = {}
+    numbers: dict[tuple[Any, ...], int] = {}
 
     def identity(v: Value) -> int:
-        if v.kind == "constant" and v.size <= 16:
+        if v.size <= 16:
             return constants.setdefault((v.data.dtype.str, v.shape, v.data.tobytes()), id(v))
         return id(v)
 
-    def rewrite(equation: Equation, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
-        for v in inputs:
-            number[id(v)] = identity(v)
-        params = equation.params
-        key = (
-            equation.primitive,
-            tuple([(k, repr(p) if type(p) is float else p) for k, p in sorted(params.items())]),  # 0 is not -0
-            tuple([number[id(v)] for v in inputs]),
-        )
-        found = seen.get(key)
-        if found is not None:
-            return found
-        new = equation
-        if inputs != equation.inputs:
-            new = Equation(equation.primitive, inputs, params, [v.spec for v in equation.outputs], equation.origin)
-        seen[key] = new.outputs
-        kept.append(new)
-        return new.outputs
+    def rewrite(old: Equation, equation: Equation) -> Sequence[Value] | None:
+        primitive, params = equation.primitive, equation.params
+        kind = kinds.get((id(primitive), id(params)))
+        if kind is None:
+            named = [(k, repr(p) if type(p) is float else p) for k, p in sorted(params.items())]  # 0 is not -0
+            kind = kinds[id(primitive), id(params)] = numbers.setdefault((primitive, *named), len(numbers))
+        key = (kind, *[id(v) if v.kind != "constant" else identity(v) for v in equation.inputs])
+        found = seen.setdefault(key, equation.outputs)
+        return None if found is equation.outputs else found
 
-    kept: list[Equation] = []
-    rebuilt = _rebuilt(program, rewrite)
-    return program.replaced(kept, rebuilt.outputs)
+    return _rebuilt(program, [], rewrite)
 
 
 def _simplifier(exact: bool) -> Callable[[Program, Evaluate], Program]:
@@ -260,38 +263,37 @@ def _simplifier(exact: bool) -> Callable[[Program, Evaluate], Program]:
         by_root: dict[str, list[tuple[rules.Rule, Equation, list[Value]]]] = {}
         for rule in rules.RULES:
             if rule.exact is exact:
-                equation, variables = rule.pattern()
-                by_root.setdefault(equation.primitive.name, []).append((rule, equation, variables))
+                pattern, variables = rule.pattern()
+                by_root.setdefault(pattern.primitive.name, []).append((rule, pattern, variables))
         recorder = Recorder()
         emitted = recorder.program.equations
-        matters = layout_matters(program)
+        matters: set[int] | None = None
 
-        def rewrite(equation: Equation, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
-            new = equation
-            rigid = id(equation.outputs[0]) in matters and not (
-                equation.primitive.kind == "view" and equation.primitive.name != "reshape"
-            )
-            if inputs != equation.inputs:
-                new = Equation(
-                    equation.primitive, inputs, equation.params, [v.spec for v in equation.outputs], equation.origin
-                )
-            recorder.origin = equation.origin
-            out = new.outputs[0]
-            for rule, pattern, variables in by_root.get(equation.primitive.name, ()):
+        def rewrite(old: Equation, equation: Equation) -> Sequence[Value] | None:
+            nonlocal matters
+            candidates = by_root.get(equation.primitive.name)
+            if candidates is None:
+                return None
+            out = equation.outputs[0]
+            for rule, pattern, variables in candidates:
                 bound: dict[int, Value] = {}
                 params: list[dict[str, Any]] = []
                 if not rules.match(pattern.outputs[0], out, bound, params):
                     continue
+                if matters is None:
+                    matters = layout_matters(program)
+                rigid = id(old.outputs[0]) in matters and not (
+                    equation.primitive.kind == "view" and equation.primitive.name != "reshape"
+                )
+                recorder.origin = equation.origin
                 mark = len(emitted)
                 result = rule.rewrite(recorder, [bound[id(v)] for v in variables], out.spec, params)
                 if result.spec == out.spec and not (rigid and _strided(result)):
                     return [result]
                 del emitted[mark:]  # a broadcast operand: the two sides have other shapes; or another layout
-            emitted.append(new)
-            return new.outputs
+            return None
 
-        rebuilt = _rebuilt(program, rewrite)
-        return program.replaced(emitted, rebuilt.outputs)
+        return _rebuilt(program, emitted, rewrite)
 
     return simplify
 
@@ -332,23 +334,16 @@ def absorb(program: Program, evaluate: Evaluate) -> Program:
                     return result
         return None
 
-    def rewrite(equation: Equation, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
+    def rewrite(old: Equation, equation: Equation) -> Sequence[Value] | None:
         recorder.origin = equation.origin
         if equation.primitive.name == "multiply":
-            for x, scale in (inputs, inputs[::-1]):
+            for x, scale in (equation.inputs, equation.inputs[::-1]):
                 if (product := scaled(x, scale)) is not None:
                     return [product]
-        new = equation
-        if inputs != equation.inputs:
-            new = Equation(
-                equation.primitive, inputs, equation.params, [v.spec for v in equation.outputs], equation.origin
-            )
-        original.update((id(v), id(old)) for v, old in zip(new.outputs, equation.outputs, strict=True))
-        emitted.append(new)
-        return new.outputs
+        original.update((id(new), id(v)) for new, v in zip(equation.outputs, old.outputs, strict=True))
+        return None
 
-    rebuilt = _rebuilt(program, rewrite)
-    return program.replaced(emitted, rebuilt.outputs)
+    return _rebuilt(program, emitted, rewrite)
 
 
 _CONVOLUTIONS = frozenset(("conv", "conv_data_grad", "conv_weight_grad"))
@@ -361,19 +356,17 @@ def convolution(program: Program, evaluate: Evaluate) -> Program:
     of results; sums of shifted products for depthwise ones; and for all others sums of products over windows, without
     BLAS, in the order of the windows' elements.
     """
-    equations: list[Equation] = []
+    emitted: list[Equation] = []
 
-    def rewrite(equation: Equation, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
-        new = equation
-        asked = equation.primitive.name in _CONVOLUTIONS
-        if asked or inputs != equation.inputs:
-            params = {**equation.params, "inexact": True} if asked else equation.params
-            new = Equation(equation.primitive, inputs, params, [v.spec for v in equation.outputs], equation.origin)
-        equations.append(new)
-        return new.outputs
+    def rewrite(old: Equation, equation: Equation) -> Sequence[Value] | None:
+        if equation.primitive.name not in _CONVOLUTIONS:
+            return None
+        params = {**equation.params, "inexact": True}
+        specs = [v.spec for v in equation.outputs]
+        emitted.append(Equation(equation.primitive, equation.inputs, params, specs, equation.origin))
+        return emitted[-1].outputs
 
-    rebuilt = _rebuilt(program, rewrite)
-    return program.replaced(equations, rebuilt.outputs)
+    return _rebuilt(program, emitted, rewrite)
 
 
 #: The pipeline, in order.

@@ -69,9 +69,12 @@ class Rule:
         return result.value
 
 
+_SPREADING = ("broadcast_to", "reshape")
+
+
 def uniform_number(value: Value) -> float | None:
     """Return the number that a value is everywhere, if it is a constant of that kind."""
-    while value.equation is not None and value.equation.primitive.name in ("broadcast_to", "reshape"):
+    while value.equation is not None and value.equation.primitive.name in _SPREADING:
         value = value.equation.inputs[0]
     if value.kind != "constant" or value.size == 0 or value.dtype.kind not in "fiu":
         return None
@@ -91,6 +94,13 @@ def match(pattern: Value, value: Value, bound: dict[int, Value], params: list[di
     there, here = pattern.equation, value.equation
     if there is None or here is None or here.primitive is not there.primitive:
         return False
+    for p, v in zip(there.inputs, here.inputs, strict=True):  # most operands can be told from the pattern's at a glance
+        made = v.equation
+        if p.equation is not None:
+            if made is None or made.primitive is not p.equation.primitive:
+                return False
+        elif p.kind == "constant" and made is not None and made.primitive.name not in _SPREADING:
+            return False
     params.append(dict(here.params))
     return all(match(p, v, bound, params) for p, v in zip(there.inputs, here.inputs, strict=True))
 

@@ -24,6 +24,8 @@ __all__ = ["Schedule", "schedule"]
 BLOCKED_BYTES = 1 << 18
 #: Bytes for which cutting pays for a single equation, too: the pieces run on all cores.
 SPREAD_BYTES = 1 << 22
+#: Bytes of the widest element.
+_WIDEST = 8
 #: An equation of at most this many elements is moved before a group that it stands in the middle of.
 _SMALL = 1 << 12
 
@@ -66,65 +68,71 @@ def schedule(
     needed = program.needed([*first, *(new for new, _ in stores)])
     wanted = needed | program.needed(program.outputs)
     renewing = {id(new) for new, _ in stores}
-    part_of: dict[int, int] = {}
+    part_of: list[int] = []  # of each equation; -1 for one that nobody reads, which has a place in no part
     for equation in program.equations:
         mine = [id(v) for v in equation.outputs]
-        if not any(i in wanted for i in mine):
-            continue  # nobody reads it: it has a place in no part
-        if not any(i in needed for i in mine):
-            part_of[id(equation)] = 2
-        elif any(i in renewing for i in mine) or any(id(v) in renewing for v in equation.inputs):
+        if wanted.isdisjoint(mine):
+            part_of.append(-1)
+        elif needed.isdisjoint(mine):
+            part_of.append(2)
+        elif renewing and not (renewing.isdisjoint(mine) and renewing.isdisjoint(map(id, equation.inputs))):
             renewing.update(mine)
-            part_of[id(equation)] = 1
+            part_of.append(1)
         else:
-            part_of[id(equation)] = 0
+            part_of.append(0)
+    if renewing:
+        _settle_renewals(program.equations, first, part_of)
+    steps: list[Step] = []
+    begins = []
+    for number in range(3):
+        begins.append(len(steps))
+        part = [e for e, p in zip(program.equations, part_of, strict=True) if p == number]
+        steps += _grouped(part, number) if fuse else [Step([e], part=number) for e in part]
+    return Schedule(steps, commit=begins[1], second=begins[2])
+
+
+def _settle_renewals(equations: Sequence[Equation], first: Sequence[Value], part_of: list[int]) -> None:
+    """Move equations between the computing part and the renewing one."""
     # Only what cannot fail may run between two renewals: element-wise work, and what nothing else waits for.
     early: set[int] = set()
-    for equation in reversed(program.equations):
-        part = part_of.get(id(equation))
-        if part == 1 and (equation.primitive.kind == "other" or id(equation.outputs[0]) in early):
-            part = part_of[id(equation)] = 0
-        if part == 0:
-            early.update(id(v) for v in equation.inputs)
+    for k in reversed(range(len(equations))):
+        equation = equations[k]
+        if part_of[k] == 1 and (equation.primitive.kind == "other" or id(equation.outputs[0]) in early):
+            part_of[k] = 0
+        if part_of[k] == 0:
+            early.update(map(id, equation.inputs))
     # Element-wise work that only the renewing part reads joins it, so that one update is one fused group.
     kept = {id(v) for v in first}
-    kept.update(id(v) for e in program.equations if part_of.get(id(e)) == 2 for v in e.inputs)
-    for equation in reversed(program.equations):
-        if part_of.get(id(equation)) == 0:
+    kept.update(id(v) for e, part in zip(equations, part_of, strict=True) if part == 2 for v in e.inputs)
+    for k in reversed(range(len(equations))):
+        if part_of[k] == 0:
+            equation = equations[k]
             if equation.primitive.kind == "map" and id(equation.outputs[0]) not in kept:
-                part_of[id(equation)] = 1
+                part_of[k] = 1
             else:
-                kept.update(id(v) for v in equation.inputs)
-    parts: tuple[list[Equation], list[Equation], list[Equation]] = ([], [], [])
-    for equation in program.equations:
-        if id(equation) in part_of:
-            parts[part_of[id(equation)]].append(equation)
-    steps = [_grouped(part) if fuse else [Step([e]) for e in part] for part in parts]
-    for number, part_steps in enumerate(steps):
-        for step in part_steps:
-            step.part = number
-    return Schedule([*steps[0], *steps[1], *steps[2]], commit=len(steps[0]), second=len(steps[0]) + len(steps[1]))
+                kept.update(map(id, equation.inputs))
 
 
-def _grouped(equations: Sequence[Equation]) -> list[Step]:
+def _grouped(equations: Sequence[Equation], part: int) -> list[Step]:
     steps: list[Step] = []
     fusion = Fusion()
 
     def flush() -> Fusion:
         group = fusion.equations
         if group:
-            steps.append(Step(group, len(group) > 1 or _bytes(group[0]) >= SPREAD_BYTES, axes=fusion.axes))
+            steps.append(Step(group, len(group) > 1 or _bytes(group[0]) >= SPREAD_BYTES, part, fusion.axes))
         return Fusion()
 
     for equation in equations:
         large = _bytes(equation) >= BLOCKED_BYTES
         if large and fusion.take(equation):
             continue
-        small = equation.primitive.kind == "view" or equation.outputs[0].size <= _SMALL
-        if fusion.equations and (large or not small or fusion.reads(equation)):
-            fusion = flush()
+        if fusion.equations:
+            small = equation.primitive.kind == "view" or equation.outputs[0].size <= _SMALL
+            if large or not small or fusion.reads(equation):
+                fusion = flush()
         if not (large and fusion.take(equation)):
-            steps.append(Step([equation]))
+            steps.append(Step([equation], part=part))
     flush()
     return steps
 
@@ -133,5 +141,7 @@ def _bytes(equation: Equation) -> int:
     """Return the bytes of the largest operand of an equation that may be in a group, broadcast to its extent."""
     if equation.primitive.kind != "map" and equation.primitive.name not in REDUCTIONS:
         return 0
-    widest = max(v.dtype.itemsize for v in (*equation.inputs, *equation.outputs))
-    return math.prod(extent(equation)) * widest
+    elements = math.prod(extent(equation))
+    if elements * _WIDEST < BLOCKED_BYTES:
+        return elements * _WIDEST  # most are far too small: how wide they are does not matter
+    return elements * max(v.dtype.itemsize for v in (*equation.inputs, *equation.outputs))

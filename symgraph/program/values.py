@@ -6,6 +6,7 @@ one `Equation`. Passes build new programs and never change one in place.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,10 +31,7 @@ class Spec(NamedTuple):
     @property
     def size(self) -> int:
         """Number of elements."""
-        size = 1
-        for n in self.shape:
-            size *= n
-        return size
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -82,12 +80,12 @@ class Value:
     @property
     def size(self) -> int:
         """Number of elements."""
-        return self.spec.size
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the contiguous array."""
-        return self.size * self.dtype.itemsize
+        return math.prod(self.shape) * self.dtype.itemsize
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.spec}{'' if self.label is None else f' {self.label}'}>"
@@ -125,10 +123,6 @@ class Equation:
             Value(shape, dtype, "computed", equation=self, index=k) for k, (shape, dtype) in enumerate(specs)
         )
 
-    def key(self, number: Mapping[int, int]) -> tuple[Any, ...]:
-        """Return a key equal for equations that compute the same; `number` gives each input's identity."""
-        return (self.primitive, tuple(sorted(self.params.items())), tuple(number[id(v)] for v in self.inputs))
-
     def __repr__(self) -> str:
         params = "".join(f", {k}={v}" for k, v in self.params.items())
         return f"{self.primitive.name}({', '.join(str(v.spec) for v in self.inputs)}{params})"
@@ -161,16 +155,23 @@ class Program:
 
     def needed(self, results: Iterable[Value]) -> set[int]:
         """Return ``id`` of each value that some results depend on, their own included."""
-        needed = {id(v) for v in results}
-        for equation in reversed(self.equations):
-            if any(id(v) in needed for v in equation.outputs):
-                needed.update(id(v) for v in equation.inputs)
-        return needed
+        return self._needed(results)[0]
 
     def computing(self, results: Iterable[Value]) -> list[Equation]:
         """Return the equations that some results depend on, in order."""
-        needed = self.needed(results)
-        return [e for e in self.equations if any(id(v) in needed for v in e.outputs)]
+        return self._needed(results)[1][::-1]
+
+    def _needed(self, results: Iterable[Value]) -> tuple[set[int], list[Equation]]:
+        """Return what `needed` returns, and the equations that compute it, the last one first."""
+        needed = set(map(id, results))
+        computing: list[Equation] = []
+        for equation in reversed(self.equations):
+            for v in equation.outputs:
+                if id(v) in needed:
+                    computing.append(equation)
+                    needed.update(map(id, equation.inputs))
+                    break
+        return needed, computing
 
     def verify(self, before: Program | None = None) -> None:
         """Check the form's promises; used after every pass.
@@ -195,11 +196,11 @@ class Program:
             for k, (v, old) in enumerate(zip(self.outputs, before.outputs, strict=True)):
                 if v is not old and v.spec != old.spec:
                     raise AssertionError(f"output {k} is {v.spec}, and was {old.spec}")
-        good = set() if before is None else {id(e) for e in before.equations}
+        good = set() if before is None else set(map(id, before.equations))
         known = {id(v) for v in (*self.inputs, *self.hypers)}
         for k, equation in enumerate(self.equations):
             for v in equation.inputs:
-                if v.kind != "constant" and id(v) not in known:
+                if id(v) not in known and v.kind != "constant":
                     raise AssertionError(f"equation {k}, {equation}, reads {v} before it is computed")
             for v in equation.outputs:
                 if id(v) in known:
