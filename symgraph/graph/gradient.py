@@ -59,6 +59,7 @@ def gradient(
             sums.setdefault(_key(head), []).append(dy if dy is not None else _like("ones_like", head))
     found: dict[_Key, Entry] = {}
     wanted = {_key(entry) for entry in wrt}
+    rules: dict[int, _Rule] = {}
     for node in reversed(order):
         if id(node) not in needed:
             continue
@@ -70,7 +71,7 @@ def gradient(
                 if (id(node), index) in wanted:
                     found[(id(node), index)] = dys[index]
         if node.op is not None and dys:
-            _step_back(node, dys, needed, sums)
+            _step_back(node, dys, needed, sums, rules)
     return [found[_key(entry)] if _key(entry) in found else _like("zeros_like", entry) for entry in wrt]
 
 
@@ -90,7 +91,22 @@ def _depending(order: Sequence[Node], wrt: Sequence[Entry]) -> set[int]:
     return needed
 
 
-def _step_back(node: Node, dys: dict[int, Entry], needed: set[int], sums: dict[_Key, list[Entry]]) -> None:
+class _Rule:
+    """How the nodes of one operator are differentiated."""
+
+    __slots__ = ("backward", "outputs", "reads", "visible")
+
+    def __init__(self, op: Op) -> None:
+        self.backward = backward_of(type(op)).from_values(op.values)
+        self.visible = op.num_visible()
+        names, self.outputs = op.input_names(), op.output_names()
+        #: What the gradient reads beside head gradients: number of an input, or -1 - number of an output.
+        self.reads = [names.index(n) if n in names else -1 - self.outputs.index(n) for n in self.backward.reads()]
+
+
+def _step_back(
+    node: Node, dys: dict[int, Entry], needed: set[int], sums: dict[_Key, list[Entry]], rules: dict[int, _Rule]
+) -> None:
     """Add the gradients of a node's inputs, given those of its outputs, to the sums."""
     slots = [slot for slot, (source, _, _) in enumerate(node.inputs) if id(source) in needed]
     if not slots:
@@ -103,22 +119,20 @@ def _step_back(node: Node, dys: dict[int, Entry], needed: set[int], sums: dict[_
             facts={"if the graph holds its gradients already": "bind it with grad_req='null'"},
             created=node.created,
         )
-    hidden = [index for index in dys if index >= op.num_visible()]
+    rule = rules.get(id(op))
+    if rule is None:
+        rule = rules[id(op)] = _Rule(op)
+    hidden = [index for index in dys if index >= rule.visible]
     if hidden:
         raise GradientError(
-            f"output {op.output_names()[hidden[0]]!r} of {op!r} is hidden and has no gradient",
+            f"output {rule.outputs[hidden[0]]!r} of {op!r} is hidden and has no gradient",
             where=node.name,
             created=node.created,
         )
-    backward = backward_of(type(op)).from_values(op.values)
-    heads = [
-        dys[index] if index in dys else _like("zeros_like", Entry(node, index)) for index in range(op.num_visible())
-    ]
-    names, outputs = op.input_names(), op.output_names()
-    known = dict(zip(names, node.inputs, strict=True))
-    reads = [known[name] if name in known else Entry(node, outputs.index(name)) for name in backward.reads()]
+    heads = [dys[index] if index in dys else _like("zeros_like", Entry(node, index)) for index in range(rule.visible)]
+    reads = [node.inputs[k] if k >= 0 else Entry(node, -1 - k) for k in rule.reads]
     attrs = {key: text for key, text in node.attrs.items() if key in op._param_index}
-    made = Node(backward, f"{node.name}_backward", [*heads, *reads], attrs, node.created)
+    made = Node(rule.backward, f"{node.name}_backward", [*heads, *reads], attrs, node.created)
     for slot in slots:
         sums.setdefault(_key(node.inputs[slot]), []).append(Entry(made, slot))
 

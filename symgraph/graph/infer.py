@@ -97,7 +97,7 @@ class Inference:
     @property
     def decided(self) -> bool:
         """Whether every shape is fully known."""
-        return all(map(is_known, self.shapes))
+        return all(map(is_known, set(self.shapes)))
 
 
 def merge_shapes(known: PartialShape | None, new: PartialShape | None) -> PartialShape | None:
@@ -253,8 +253,9 @@ class _Engine(ABC):
         self.view, self.facts = view, facts
         self.waiting: dict[int, None] = {}  # positions of the undecided nodes, in topological order
         self.journal: list[tuple[int, Any]] | None = None
-        # What a node concludes: all facts, whether it is decided then, and its outputs if they are all that is new.
-        self._memo: dict[Any, tuple[tuple[Any, ...], bool, tuple[Any, ...] | None]] = {}
+        # What a node concludes: all facts, or None if it learns nothing; whether it is decided then; and its outputs,
+        # if it is and they are all that is new.
+        self._memo: dict[Any, tuple[tuple[Any, ...] | None, bool, tuple[Any, ...] | None]] = {}
         self._readers: list[list[int]] = []
         self._producer: list[int] = []
 
@@ -276,24 +277,33 @@ class _Engine(ABC):
 
     def run(self) -> None:
         """Visit every node once, in topological order, then those that later ones told something new."""
+        self.waiting.update((k, None) for k, node in enumerate(self.view.nodes) if node.op is not None)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Visit every undecided node once, in topological order, then those that later ones told something new."""
         nodes, sources, offsets = self.view.nodes, self.view.sources, self.view.offsets
-        facts, memo, waiting, key = self.facts, self._memo, self.waiting, self.key
+        facts, memo, key = self.facts, self._memo, self.key
         behind: list[int] = []
-        for k, node in enumerate(nodes):
-            if node.op is None:
-                continue
-            # The common case, a node like one seen before that concludes its outputs, without a call.
-            reads, first = sources[k], offsets[k]
-            known = (*[facts[n] for n in reads], *facts[first : offsets[k + 1]])
-            found = memo.get((key(node), known))
+        still: list[int] = []
+        for k in self.waiting:
+            # The common cases without a call: a node like one seen before that concludes its outputs, or nothing.
+            first, end = offsets[k], offsets[k + 1]
+            known = (*[facts[n] for n in sources[k]], *facts[first:end])
+            found = memo.get((key(nodes[k]), known))
             if found is not None and found[2] is not None:
-                facts[first : offsets[k + 1]] = found[2]
+                facts[first:end] = found[2]
+            elif found is not None and found[0] is None:
+                if not found[1]:
+                    still.append(k)
             else:
                 decided, moved = self._step(k)
                 if not decided:
-                    waiting[k] = None
+                    still.append(k)
                 # Readers of the outputs come later in the sweep; those of the inputs may have been visited.
                 behind += [number for number in moved if number < first]
+        self.waiting.clear()
+        self.waiting.update(dict.fromkeys(still))
         self.spread(behind)
 
     def spread(self, changed: Sequence[int]) -> None:
@@ -339,25 +349,25 @@ class _Engine(ABC):
             if found is None:
                 found = self._memo[key] = self._visited(k, node, known)
             after, full, _ = found
-            moved = False
+            if after is None:
+                return full, changed
             for slot, (number, old, new) in enumerate(zip(numbers, known, after, strict=True)):
                 # None is asked for first: NumPy holds dtype("float64") equal to None.
                 if new is not old and (old is None or new != old):
-                    moved = True
                     self._write(node, slot, number, new, known)
                     changed.append(number)
-            if full or not moved:
-                return full, changed
+            if full:
+                return True, changed
 
     def _visited(
         self, k: int, node: Node, known: tuple[Any, ...]
-    ) -> tuple[tuple[Any, ...], bool, tuple[Any, ...] | None]:
+    ) -> tuple[tuple[Any, ...] | None, bool, tuple[Any, ...] | None]:
         after = self.visit(k, node, known)
         full = all(map(self.is_full, after))
         reads = len(self.view.sources[k])
-        # By identity: NumPy holds dtype("float64") equal to None.
-        forward = full and all(old is new for old, new in zip(known[:reads], after, strict=False))
-        return after, full, after[reads:] if forward else None
+        # Here, too, None is asked for first.
+        new = [y is not x and (x is None or y != x) for x, y in zip(known, after, strict=True)]
+        return after if any(new) else None, full, after[reads:] if full and not any(new[:reads]) else None
 
     def _write(self, node: Node, slot: int, number: int, new: Any, known: Sequence[Any]) -> None:
         if self.journal is not None:
@@ -559,7 +569,11 @@ def infer_dtypes(
     if partial:
         return inference
     facts = inference.dtypes
-    for _, number in _variables(view):
+    unknown = [number for _, number in _variables(view) if facts[number] is None]
+    if unknown:
+        facts[unknown[0]] = DEFAULT_DTYPE
+        engine.sweep()  # mostly this decides all others: faster in order than from node to node
+    for number in unknown:
         if facts[number] is None:
             facts[number] = DEFAULT_DTYPE
             engine.spread((number,))

@@ -152,6 +152,9 @@ def topological_order(entries: Iterable[Entry]) -> list[Node]:
             for child, _, _ in inputs:
                 if id(child) not in seen:
                     seen.add(id(child))
+                    if not child.inputs:
+                        order.append(child)
+                        continue
                     stack.append((child, iter(child.inputs)))
                     break
             else:

@@ -89,6 +89,19 @@ class _Layout:
 
 _LAYOUTS: dict[type[Op], _Layout] = {}
 
+#: Operators that are shared, at most so many: networks repeat few.
+_SHARED: dict[Op, Op] = {}
+_MOST_SHARED = 4096
+
+
+def shared(op: Op) -> Op:
+    """Return an equal operator that others use, too: it takes memory once, and what follows from it is found by it."""
+    if len(_SHARED) >= _MOST_SHARED:
+        _SHARED.clear()
+    return _SHARED.setdefault(op, op)
+
+
+
 
 def _layout(cls: type[Op]) -> _Layout:
     found = _LAYOUTS.get(cls)
@@ -253,7 +266,7 @@ def _finish(
     op = layout.bare
     if op is None and not problems:
         try:
-            op = cls(**params)
+            op = shared(cls(**params))
         except ArgumentError:
             op = None
     if op is None or problems:

@@ -257,6 +257,7 @@ class Op:
     _asks_training: ClassVar[bool] = False
     _asks_rng: ClassVar[bool] = False
     _values: tuple[Any, ...]
+    _hash: int
 
     # -- construction ---------------------------------------------------------------------------------------------
 
@@ -345,9 +346,8 @@ class Op:
         """Return which values are -0.0: Python holds it equal to 0.0, but ``1 / x`` does not."""
         if 0.0 not in self._values:
             return ()
-        return tuple(
-            k for k, v in enumerate(self._values) if v == 0.0 and isinstance(v, float) and math.copysign(1.0, v) < 0
-        )
+        zeros = [k for k, v in enumerate(self._values) if isinstance(v, float) and v == 0.0]
+        return tuple([k for k in zeros if math.copysign(1.0, self._values[k]) < 0])
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -356,7 +356,11 @@ class Op:
         return self._values == other._values and self._negative_zeros() == other._negative_zeros()
 
     def __hash__(self) -> int:
-        return hash((type(self), self._values))
+        try:
+            return self._hash
+        except AttributeError:
+            object.__setattr__(self, "_hash", hash((type(self), self._values)))
+            return self._hash
 
     def __repr__(self) -> str:
         given = (f"{p.name}={p.type.show(v)}" for p, v in self.given())

@@ -14,9 +14,10 @@ allocated here. What is decided:
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,7 +35,7 @@ _RISE = 1 / 16
 ALIGNMENT = 64
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Buffer:
     """A piece of memory.
 
@@ -62,8 +63,7 @@ class Buffer:
     parent_offset: int = 0
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a value lies: buffer, byte offset in it, strides in bytes."""
 
     buffer: Buffer
@@ -71,7 +71,7 @@ class Place:
     strides: tuple[int, ...]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Step:
     """One step of a schedule: an equation, or a group of equations run together block by block.
 
@@ -135,6 +135,11 @@ class Layout:
 
 def contiguous_strides(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
     """Return the strides in bytes of a row-major array."""
+    return _row_major(tuple(shape), itemsize)
+
+
+@lru_cache(maxsize=4096)
+def _row_major(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     strides, step = [], itemsize
     for n in reversed(shape):
         strides.append(step)
@@ -144,6 +149,8 @@ def contiguous_strides(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
 
 def is_contiguous(shape: Sequence[int], strides: Sequence[int], itemsize: int) -> bool:
     """Return whether strides are row-major, axes of length one aside."""
+    if strides == contiguous_strides(shape, itemsize):
+        return True
     step = itemsize
     for n, stride in zip(reversed(shape), reversed(strides), strict=True):
         if n != 1 and stride != step:
@@ -243,11 +250,10 @@ def plan_memory(
     places: dict[int, Place] = {}
     buffers: list[Buffer] = []
 
-    def fresh(kind: str, value: Value) -> Place:
-        buffer = Buffer(kind, value.nbytes, value)
+    def fresh(kind: str, value: Value, step: int = -1) -> Place:
+        buffer = Buffer(kind, value.nbytes, value, step, step)
         buffers.append(buffer)
-        place = Place(buffer, 0, contiguous_strides(value.shape, value.dtype.itemsize))
-        places[id(value)] = place
+        place = places[id(value)] = Place(buffer, 0, contiguous_strides(value.shape, value.dtype.itemsize))
         return place
 
     def place_of(value: Value) -> Place:
@@ -256,10 +262,11 @@ def plan_memory(
 
     for v in (*program.inputs, *program.hypers):
         place_of(v)
-    # Views first: they are no steps, and decide which buffer each later step reads.
+    # What becomes a view is no step. Every value is placed before it is read, so views are known by then.
     kept: list[Step] = []
     for step in steps:
         rest = []
+        t = len(kept)
         for equation in step.equations:
             out = equation.outputs[0]
             if equation.primitive.kind == "view":
@@ -269,16 +276,15 @@ def plan_memory(
                     continue
             rest.append(equation)
             for v in equation.inputs:
-                place_of(v)
-            fresh("arena", out)
+                place_of(v).buffer.last = t
+            fresh("arena", out, t)
         if rest:
             kept.append(Step(rest, step.blocked, step.part, step.axes))
     for value in (*outputs, *(new for new, _ in stores)):
-        place_of(value)
+        place_of(value).buffer.last = len(kept)
 
     layout = Layout(kept, places, buffers, 0, 0, 0, [])
     apart = list(buffers)
-    _lifetimes(layout, outputs, stores)
     if share:
         _localize(layout, outputs, stores)
     _claim_outputs(layout, outputs)
@@ -293,9 +299,11 @@ def plan_memory(
                 layout.unplanned_bytes += _aligned(need)
     if share:
         # What a join may want elsewhere waits for it; all else first, so that the join knows what is alive.
-        _compute_in_place(layout, _joining(layout))
-        _join_in_place(layout, program)
-        _compute_in_place(layout)
+        joining = _joining(layout)
+        _compute_in_place(layout, joining)
+        if joining:
+            _join_in_place(layout, program)
+            _compute_in_place(layout)
     layout.live_bytes = int(_alive(_roots(layout), len(layout.steps)).max())
     if pack:
         _assign_offsets(layout, share)
@@ -324,21 +332,10 @@ def _whole(value: Value, place: Place) -> bool:
     )
 
 
-def _lifetimes(layout: Layout, outputs: Sequence[Value], stores: Sequence[tuple[Value, Value]]) -> None:
-    for t, step in enumerate(layout.steps):
-        for equation in step.equations:
-            for v in equation.inputs:
-                layout.places[id(v)].buffer.last = t
-            for v in equation.outputs:
-                buffer = layout.places[id(v)].buffer
-                buffer.first, buffer.last = t, t
-    end = len(layout.steps)
-    for v in (*outputs, *(new for new, _ in stores)):
-        layout.places[id(v)].buffer.last = end
-
-
 def _localize(layout: Layout, outputs: Sequence[Value], stores: Sequence[tuple[Value, Value]]) -> None:
     """Move values that only one blocked group knows into scratch slots of one block."""
+    if not any(step.blocked for step in layout.steps):
+        return
     readers: dict[int, int] = {}
     for step in layout.steps:
         for equation in step.equations:
@@ -399,6 +396,8 @@ def _claim_outputs(layout: Layout, outputs: Sequence[Value]) -> None:
 
 def _store_in_place(layout: Layout, stores: Sequence[tuple[Value, Value]], share: bool) -> None:
     """Compute renewed inputs where they lie, if everyone has read the old value by then."""
+    if not stores:
+        return
     writer: dict[int, tuple[int, int, Equation]] = {}
     for t, step in enumerate(layout.steps):
         for k, equation in enumerate(step.equations):
@@ -603,53 +602,68 @@ def _compute_in_place(layout: Layout, aside: Set[int] = frozenset()) -> None:
     """
     owners = _owners(layout)
     gone: set[int] = set()
+    places = layout.places
     for t, step in enumerate(layout.steps):
-        readers: dict[int, list[tuple[int, Value]]] = {}
+        readers: dict[int, list[tuple[int, Value]]] | None = None
         for k, equation in enumerate(step.equations):
-            for v in equation.inputs:
-                if id(v) in layout.places:
-                    readers.setdefault(id(layout.places[id(v)].buffer), []).append((k, v))
-        for k, equation in enumerate(step.equations):
+            if equation.primitive.kind != "map":
+                continue
             out = equation.outputs[0]
-            place = layout.places.get(id(out))
-            if place is None or equation.primitive.kind != "map" or place.buffer.kind != "arena":
+            place = places.get(id(out))
+            if place is None:
                 continue
-            if place.buffer.parent is not None or place.buffer.first != t or not _whole(out, place):
+            mine = place.buffer
+            if mine.kind != "arena" or mine.parent is not None or mine.first != t or id(mine) in aside:
                 continue
-            if id(place.buffer) in aside:
+            if not _whole(out, place):
                 continue
+            if readers is None:
+                readers = _readers(step, places)
             select = equation.primitive.name == "where"
             operands = equation.inputs[1:2] if select else equation.inputs
-            kept = [layout.places.get(id(v)) for v in (equation.inputs[0], equation.inputs[2])] if select else []
-            earlier = (reads[0][1] for reads in readers.values() if reads[-1][0] < k)
+            kept = [places.get(id(v)) for v in (equation.inputs[0], equation.inputs[2])] if select else []
+            earlier = [reads[0][1] for reads in readers.values() if reads[-1][0] < k] if k else []
             for v in (*operands, *earlier):
-                source = layout.places.get(id(v))
-                if source is None or source.buffer is place.buffer or id(source.buffer) in aside:
+                source = places.get(id(v))
+                if source is None:
                     continue
                 buffer = source.buffer
                 if (
-                    buffer.kind == "arena"
-                    and buffer.parent is None
-                    and buffer.last == t
+                    buffer.last == t
                     and buffer.first < t
+                    and buffer.kind == "arena"
+                    and buffer is not mine
+                    and buffer.parent is None
+                    and id(buffer) not in aside
                     and v.shape == out.shape
                     and v.dtype.itemsize == out.dtype.itemsize
                     and _whole(v, source)
                     and all(
-                        j <= k and w.shape == out.shape and layout.places[id(w)] == source
+                        j <= k and w.shape == out.shape and places[id(w)] == source
                         for j, w in readers.get(id(buffer), ())
                     )
                     and not any(other is not None and other.buffer is buffer for other in kept)
                 ):
-                    for value_id in owners[id(place.buffer)]:
-                        p = layout.places[value_id]
-                        layout.places[value_id] = Place(buffer, p.offset, p.strides)
-                    owners[id(buffer)] += owners.pop(id(place.buffer))
-                    buffer.last = place.buffer.last
-                    gone.add(id(place.buffer))
-                    readers.setdefault(id(buffer), []).extend(readers.pop(id(place.buffer), ()))
+                    for value_id in owners[id(mine)]:
+                        _, offset, strides = places[value_id]
+                        places[value_id] = Place(buffer, offset, strides)
+                    owners[id(buffer)] += owners.pop(id(mine))
+                    buffer.last = mine.last
+                    gone.add(id(mine))
+                    readers.setdefault(id(buffer), []).extend(readers.pop(id(mine), ()))
                     break
     _forget(layout, gone)
+
+
+def _readers(step: Step, places: Mapping[int, Place]) -> dict[int, list[tuple[int, Value]]]:
+    """Return what a step reads of each buffer, by its id: the number of the equation, and the value."""
+    readers: dict[int, list[tuple[int, Value]]] = {}
+    for k, equation in enumerate(step.equations):
+        for v in equation.inputs:
+            place = places.get(id(v))
+            if place is not None:
+                readers.setdefault(id(place.buffer), []).append((k, v))
+    return readers
 
 
 def _roots(layout: Layout) -> list[Buffer]:
@@ -688,11 +702,12 @@ def _count(alive: np.ndarray[Any, Any], buffer: Buffer, sign: int, begin: int = 
 
 def _alive(buffers: Sequence[Buffer], steps: int) -> np.ndarray[Any, Any]:
     """Return how many bytes are alive in each step, and at the end."""
-    change = np.zeros(steps + 2, np.int64)
+    change = [0] * (steps + 2)
     for b in buffers:
-        change[max(b.first, 0)] += _aligned(b.nbytes)
-        change[b.last + 1] -= _aligned(b.nbytes)
-    return np.cumsum(change)
+        size = _aligned(b.nbytes)
+        change[max(b.first, 0)] += size
+        change[b.last + 1] -= size
+    return np.cumsum(np.array(change, np.int64))
 
 
 def _best_fit(buffers: Sequence[Buffer]) -> None:

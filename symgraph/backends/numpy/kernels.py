@@ -101,7 +101,7 @@ VIEWS: dict[str, Callable[..., Array]] = {
 Kernel = Callable[..., list[Call]]
 KERNELS: dict[str, Kernel] = {}
 #: ``(operand specs, result spec, **params) -> bytes``, for kernels that need scratch memory.
-_WORKSPACES: dict[str, Callable[..., int]] = {}
+WORKSPACES: dict[str, Callable[..., int]] = {}
 
 
 def kernel(name: str, workspace: Callable[..., int] | None = None) -> Callable[[Kernel], Kernel]:
@@ -110,7 +110,7 @@ def kernel(name: str, workspace: Callable[..., int] | None = None) -> Callable[[
     def enter(function: Kernel) -> Kernel:
         KERNELS[name] = function
         if workspace is not None:
-            _WORKSPACES[name] = workspace
+            WORKSPACES[name] = workspace
         return function
 
     return enter
@@ -118,7 +118,7 @@ def kernel(name: str, workspace: Callable[..., int] | None = None) -> Callable[[
 
 def workspace_bytes(name: str, operands: Sequence[Spec], result: Spec, params: dict[str, Any]) -> int:
     """Return how much scratch memory the kernel of a primitive needs."""
-    rule = _WORKSPACES.get(name)
+    rule = WORKSPACES.get(name)
     return rule(operands, result, **params) if rule else 0
 
 
@@ -440,7 +440,7 @@ def _planned(plan: Callable[..., Any]) -> None:
         made = plan(operands, result, **params)
         return int(made.workspace) * made.workspace_dtype.itemsize
 
-    KERNELS[name], _WORKSPACES[name] = make, size
+    KERNELS[name], WORKSPACES[name] = make, size
 
 
 for _plan in (

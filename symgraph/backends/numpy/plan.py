@@ -31,7 +31,7 @@ from symgraph.backends.numpy.blocks import Blocks, scratch_bytes
 from symgraph.backends.numpy.eager import run, xp
 from symgraph.backends.numpy.interrupts import shielded
 from symgraph.backends.numpy.kernel_plan import aligned, refresh
-from symgraph.backends.numpy.kernels import KERNELS, Call, KeywordOut, copyto, workspace_bytes
+from symgraph.backends.numpy.kernels import KERNELS, WORKSPACES, Call, KeywordOut, copyto, workspace_bytes
 from symgraph.errors import ArgumentError, BindError, suggest
 from symgraph.program import PRIMITIVES, Equation, Program, Value
 from symgraph.program.early import split_constants, split_hypers
@@ -185,10 +185,10 @@ class Plan:
         self._half = frozenset(k for k in (range(count) if first is None else first) if k not in self._skip)
         self._mirror(stores, frozenset(mirrored))
         start = time.perf_counter()
-        self.schedule: Schedule = self._scheduled(self.program, stores)
-        self._record("fuse", len(self.program.equations), len(self.schedule.steps), start, "steps")
+        made = self._scheduled(self.program, stores)
+        self._record("fuse", len(self.program.equations), len(made.steps), start, "steps")
         start = time.perf_counter()
-        self.layout: Layout = self._laid_out(self.program, self.schedule, stores)
+        self.layout: Layout = self._laid_out(self.program, made, stores)
         self._record("memory", self.layout.unplanned_bytes, self.layout.arena_bytes, start, "bytes")
         self._refuse_late_reads(self._pairs(self.program, stores))
         self.arena = (memory or aligned)(self.layout.arena_bytes)
@@ -275,14 +275,12 @@ class Plan:
         claims = {
             id(v): k for k, v in reversed(list(enumerate(program.outputs))) if k not in stored and k not in self._skip
         }
-        late = {
-            id(v) for step in self.schedule.steps[self.schedule.second :] for e in step.equations for v in e.outputs
-        }
+        bounds = self.bounds()
         for buffer in layout.buffers:
             if buffer.kind == "output" and buffer.value is not None:
                 k = claims[id(buffer.value)]
                 # What belongs to the second half must not change before: the first half computes it elsewhere.
-                early = k not in self._half and id(buffer.value) not in late
+                early = k not in self._half and buffer.first < bounds[1]
                 target = None if k in self.accumulate or early else targets.get(k)
                 whole = target is not None and target.flags.c_contiguous
                 base[id(buffer)] = target if whole and target is not None else _blank(buffer)
@@ -291,6 +289,9 @@ class Plan:
             elif buffer.kind == "hyper":
                 base[id(buffer)] = _blank(buffer)
         self._base = base
+        #: Arrays by id of the value and by place: those in one place are one object, so that NumPy need not look
+        #: whether a result overlaps its operands.
+        self._arrays: dict[Any, Array] = {}
         self._hyper_arrays = [self.array(v) for v in program.hypers[: self.prologue.given]]
         self._prologue_arrays = [self.array(v) for v in program.hypers[self.prologue.given :]]
         self.set_hypers(hypers)
@@ -301,7 +302,6 @@ class Plan:
         self.groups: dict[int, Tiered] = {}
         #: What is compiled of other steps that are one call, by ``id`` of the step.
         self.kernels: dict[int, Kernel] = {}
-        bounds = self.bounds()
         for t, step in enumerate(self.layout.steps):
             calls = self._group(step) if step.blocked else self._single(step)
             self.calls.append(calls)
@@ -345,6 +345,7 @@ class Plan:
             for e in step.equations
             for v in e.inputs
         )
+        self._arrays.clear()
         self._runs = [_runner(parts[0]), _runner(parts[1], whole=True), _runner(parts[2])]
         self._context = contextvars.copy_context()
         self._context.run(np.seterr, all="ignore")
@@ -365,33 +366,46 @@ class Plan:
 
     def array(self, value: Value) -> Array:
         """Return the array in which a value lies."""
-        place = self.layout.places[id(value)]
-        buffer = place.buffer
+        found = self._arrays.get(id(value))
+        if found is not None:
+            return found
         if not value.size:
             return np.empty(value.shape, value.dtype)
-        root, offset = buffer, place.offset
+        root, offset, strides = self.layout.places[id(value)]
         while root.parent is not None:
             root, offset = root.parent, offset + root.parent_offset
+        where = (id(root), offset)
         if root.kind == "arena":
-            base = self.arena[root.offset : root.offset + root.nbytes]
+            base, offset = self.arena, root.offset + offset
+            where = (0, offset)
         else:
             base = self._base[id(root)]
-            if base.shape == value.shape and offset == 0 and base.strides == place.strides:
+            if base.shape == value.shape and offset == 0 and base.strides == strides:
                 return base
-        return array_at(Place(root, offset, place.strides), value, base)
+        key = (*where, value.shape, strides, value.dtype)
+        found = self._arrays.get(key)
+        if found is None:
+            found = self._arrays[key] = array_at(Place(root, offset, strides), value, base)
+        self._arrays[id(value)] = found
+        return found
 
     def _single(self, step: Step) -> list[Call]:
         (equation,) = step.equations
-        out = self.array(equation.outputs[0])
+        result = equation.outputs[0]
+        out = self.array(result)
         operands = [self.array(v) for v in equation.inputs]
-        operands = [out if _same(x, out) else x for x in operands]
+        buffer = self.layout.places[id(result)].buffer
+        if buffer.kind != "arena" or buffer.parent is not None:  # else they are one object already
+            operands = [out if _same(x, out) else x for x in operands]
         scratch = None
         if step.workspace is not None:
             b = step.workspace
             scratch = self.arena[b.offset : b.offset + b.nbytes]
         calls = KERNELS[equation.primitive.name](operands, out, scratch, **equation.params)
-        if len(calls) == 1:
-            self.kernels[id(step)] = Kernel(calls[0][0], self.options.jit)
+        if len(calls) == 1 and not isinstance(calls[0][0], _NATIVE):
+            kernel = Kernel(calls[0][0], self.options.jit)
+            if kernel.parts:
+                self.kernels[id(step)] = kernel
         return [c[0].bound(*c[1:]) if isinstance(c[0], KeywordOut) else c for c in calls]
 
     def _group(self, step: Step) -> list[Call]:
@@ -508,5 +522,7 @@ def _workspace(step: Step, layout: Layout) -> int:
     if step.blocked:
         return scratch_bytes(step)
     (equation,) = step.equations
+    if equation.primitive.name not in WORKSPACES:
+        return 0
     specs = [v.spec for v in equation.inputs]
     return workspace_bytes(equation.primitive.name, specs, equation.outputs[0].spec, dict(equation.params))
