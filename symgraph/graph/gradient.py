@@ -99,9 +99,10 @@ class _Rule:
     def __init__(self, op: Op) -> None:
         self.backward = backward_of(type(op)).from_values(op.values)
         self.visible = op.num_visible()
-        names, self.outputs = op.input_names(), op.output_names()
+        self.outputs = op.output_names()
+        number = {name: k for k, name in enumerate(op.input_names())}
         #: What the gradient reads beside head gradients: number of an input, or -1 - number of an output.
-        self.reads = [names.index(n) if n in names else -1 - self.outputs.index(n) for n in self.backward.reads()]
+        self.reads = [number[n] if n in number else -1 - self.outputs.index(n) for n in self.backward.reads()]
 
 
 def _step_back(

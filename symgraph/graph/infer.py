@@ -173,12 +173,12 @@ def _conclude(rule: Callable[..., Any], op: Op, names: Sequence[str], known: Seq
     found = rule(op, **asked(rule).of(dict(zip(names, known, strict=True))))
     if found is None:
         return {}
-    for name in found:
-        if name not in names:
-            raise OperatorDefinitionError(
-                f"{rule.__name__} concluded something about {name!r}, which is none of {', '.join(names)}",
-                where=repr(op),
-            )
+    unknown = found.keys() - set(names)
+    if unknown:
+        raise OperatorDefinitionError(
+            f"{rule.__name__} concluded something about {min(unknown)!r}, which is none of {', '.join(names)}",
+            where=repr(op),
+        )
     result: Mapping[str, Any] = found
     return result
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from symgraph.errors import BindError, SymgraphError
 from symgraph.graph.infer import Inference
 from symgraph.graph.node import Node
-from symgraph.graph.trace import STATE_SPEC, trace
-from symgraph.graph.view import View, renews
+from symgraph.graph.trace import STATE_SPEC, Trace, trace
+from symgraph.graph.view import View
 from symgraph.op import Op
 from symgraph.op.backward import Backward
 from symgraph.program import Program, Recorded, Recorder, Spec, Value
@@ -204,6 +204,7 @@ def lower(
     lowered = Lowered(recorder.program)
     values: list[Recorded | None] = [None] * view.num_entries
     input_of: dict[int, int] = {}
+    known: dict[Any, tuple[Trace, bool, dict[str, float]]] = {}  # by operator and what it reads
 
     def add_input(what: int | tuple[int, ...] | None, spec: Spec, label: str) -> Recorded:
         lowered.inputs.append(what)
@@ -257,8 +258,15 @@ def lower(
         op = inference.op(k)
         sources = view.sources[k]
         inputs = [_computed(values[n]) for n in sources]
-        made = trace(op, [x.value.spec for x in inputs], training)
-        if isinstance(op, Backward):
+        key = (id(op), *[x.value.shape for x in inputs], *[x.value.dtype for x in inputs])
+        found = known.get(key)
+        if found is None:
+            made = trace(op, [x.value.spec for x in inputs], training)
+            restores = isinstance(op, Backward) and bool(_renewed_slots(op, made.program))
+            found = known[key] = made, restores, op.live_values()
+        made, restores, live = found
+        if restores:
+            assert isinstance(op, Backward)
             # A gradient is taken where the operator was: at the old value of a state that it renewed.
             for slot in _renewed_slots(op, made.program):
                 key = (sources[slot], node.inputs[slot].version)
@@ -268,7 +276,7 @@ def lower(
                         kept.append(before[key])
                     inputs[slot] = before[key]
         hypers = []
-        for name, value in op.live_values().items():
+        for name, value in live.items():
             hypers.append(recorder.hyper((node.name, name)))
             lowered.hypers.append(Hyper((node.name,), name, value))
         offset = 0
@@ -283,7 +291,7 @@ def lower(
         for j in range(count):
             values[first + j] = results[j]
         takes_effect = training or k not in renewed
-        if takes_effect and renews(type(op)):
+        if takes_effect and len(results) > count:
             names = op.input_names()
             for name, new in zip(op.mutated(), results[count:], strict=True):
                 number = sources[names.index(name)]

@@ -41,7 +41,7 @@ class View:
         The numbers of `entries`.
     """
 
-    __slots__ = ("entries", "nodes", "offsets", "outputs", "position", "sources")
+    __slots__ = ("_mutated", "entries", "nodes", "offsets", "outputs", "position", "sources")
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = tuple(entries)
@@ -66,6 +66,7 @@ class View:
             offsets.append(total)
         self.position = {id(node): k for k, node in enumerate(self.nodes)}
         self.outputs = tuple(first[id(n)] + index for n, index, _ in self.entries)
+        self._mutated: frozenset[int] | None = None
 
     def number(self, entry: Entry) -> int:
         """Return the number of an entry."""
@@ -83,15 +84,19 @@ class View:
         """Return the variables, in order."""
         return [node for node in self.nodes if node.op is None]
 
-    def mutated(self) -> set[int]:
+    def mutated(self) -> frozenset[int]:
         """Return ``id`` of each variable that some operator renews: the auxiliary states."""
-        renewed: set[int] = set()
-        for node in self.nodes:
-            op = node.op
-            if isinstance(op, Op) and renews(type(op)):
-                names, mutated = op.input_names(), op.mutated()
-                renewed.update(id(e.node) for name, e in zip(names, node.inputs, strict=False) if name in mutated)
-        return renewed
+        if self._mutated is None:
+            renewed: set[int] = set()
+            classes = {type(node.op) for node in self.nodes}
+            renewing = {cls for cls in classes if issubclass(cls, Op) and renews(cls)}
+            for node in self.nodes if renewing else ():
+                op = node.op
+                if isinstance(op, Op) and type(op) in renewing:
+                    names, mutated = op.input_names(), op.mutated()
+                    renewed.update(id(e.node) for name, e in zip(names, node.inputs, strict=False) if name in mutated)
+            self._mutated = frozenset(renewed)
+        return self._mutated
 
     def consumers(self) -> list[list[int]]:
         """Return for each entry the positions of the nodes that read it; a node that reads it twice stands twice."""

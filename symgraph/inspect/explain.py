@@ -314,8 +314,8 @@ def _measure(explanation: Explanation, plan: Plan) -> None:
         with np.errstate(all="ignore"):
             for t, calls in enumerate(plan.calls):
                 start = time.perf_counter()
-                for function, *arguments in calls:
-                    function(*arguments)
+                for call in calls:
+                    call()
                 best[t] = min(best[t], time.perf_counter() - start)
     seen: set[int] = set()
     for s in explanation.steps:

@@ -617,40 +617,40 @@ def _compute_in_place(layout: Layout, aside: Set[int] = frozenset()) -> None:
                 continue
             if not _whole(out, place):
                 continue
-            if readers is None:
+            if readers is None and len(step.equations) > 1:
                 readers = _readers(step, places)
             select = equation.primitive.name == "where"
             operands = equation.inputs[1:2] if select else equation.inputs
             kept = [places.get(id(v)) for v in (equation.inputs[0], equation.inputs[2])] if select else []
-            earlier = [reads[0][1] for reads in readers.values() if reads[-1][0] < k] if k else []
+            earlier = [reads[0][1] for reads in readers.values() if reads[-1][0] < k] if readers is not None else []
             for v in (*operands, *earlier):
                 source = places.get(id(v))
                 if source is None:
                     continue
                 buffer = source.buffer
                 if (
-                    buffer.last == t
-                    and buffer.first < t
-                    and buffer.kind == "arena"
-                    and buffer is not mine
-                    and buffer.parent is None
-                    and id(buffer) not in aside
-                    and v.shape == out.shape
-                    and v.dtype.itemsize == out.dtype.itemsize
-                    and _whole(v, source)
-                    and all(
-                        j <= k and w.shape == out.shape and places[id(w)] == source
-                        for j, w in readers.get(id(buffer), ())
-                    )
-                    and not any(other is not None and other.buffer is buffer for other in kept)
+                    buffer.last != t
+                    or buffer.first >= t
+                    or buffer.kind != "arena"
+                    or buffer is mine
+                    or buffer.parent is not None
+                    or id(buffer) in aside
+                    or v.shape != out.shape
+                    or v.dtype.itemsize != out.dtype.itemsize
+                    or not _whole(v, source)
+                    or any(other is not None and other.buffer is buffer for other in kept)
                 ):
+                    continue
+                reads = (_readers(step, places) if readers is None else readers).get(id(buffer), ())
+                if all(j <= k and w.shape == out.shape and places[id(w)] == source for j, w in reads):
                     for value_id in owners[id(mine)]:
                         _, offset, strides = places[value_id]
                         places[value_id] = Place(buffer, offset, strides)
                     owners[id(buffer)] += owners.pop(id(mine))
                     buffer.last = mine.last
                     gone.add(id(mine))
-                    readers.setdefault(id(buffer), []).extend(readers.pop(id(mine), ()))
+                    if readers is not None:
+                        readers.setdefault(id(buffer), []).extend(readers.pop(id(mine), ()))
                     break
     _forget(layout, gone)
 

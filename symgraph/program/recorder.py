@@ -163,12 +163,9 @@ class Recorder(Namespace):
             if draws and "key" in old.params:
                 equation.params = {**old.params, "key": old.params["key"] + draws}
             equation.inputs = tuple([known[id(v)] if v.kind != "constant" else self._adopt(v) for v in old.inputs])
-            outputs = []
-            for v in old.outputs:
-                new = Value(v.shape, v.dtype, "computed", equation=equation, index=v.index)
+            equation.outputs = tuple([v.computed_by(equation) for v in old.outputs])
+            for v, new in zip(old.outputs, equation.outputs, strict=True):
                 known[id(v)] = new
-                outputs.append(new)
-            equation.outputs = tuple(outputs)
             append(equation)
         return [Recorded(self, known[id(v)] if v.kind != "constant" else self._adopt(v)) for v in program.outputs]
 

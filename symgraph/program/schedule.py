@@ -70,13 +70,11 @@ def schedule(
     renewing = {id(new) for new, _ in stores}
     part_of: list[int] = []  # of each equation; -1 for one that nobody reads, which has a place in no part
     for equation in program.equations:
-        mine = [id(v) for v in equation.outputs]
-        if wanted.isdisjoint(mine):
-            part_of.append(-1)
-        elif needed.isdisjoint(mine):
-            part_of.append(2)
-        elif renewing and not (renewing.isdisjoint(mine) and renewing.isdisjoint(map(id, equation.inputs))):
-            renewing.update(mine)
+        mine = id(equation.outputs[0])
+        if mine not in needed:
+            part_of.append(2 if mine in wanted else -1)
+        elif renewing and (mine in renewing or not renewing.isdisjoint(map(id, equation.inputs))):
+            renewing.add(mine)
             part_of.append(1)
         else:
             part_of.append(0)

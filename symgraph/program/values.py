@@ -72,6 +72,13 @@ class Value:
         self.shape, self.dtype, self.kind = shape, dtype, kind
         self.equation, self.index, self.data, self.label = equation, index, data, label
 
+    def computed_by(self, equation: Equation) -> Value:
+        """Return a value like this one that another equation computes."""
+        value = Value.__new__(Value)
+        value.shape, value.dtype, value.kind, value.equation = self.shape, self.dtype, "computed", equation
+        value.index, value.data, value.label = self.index, None, None
+        return value
+
     @property
     def spec(self) -> Spec:
         """Shape and dtype."""
@@ -199,9 +206,12 @@ class Program:
         good = set() if before is None else set(map(id, before.equations))
         known = {id(v) for v in (*self.inputs, *self.hypers)}
         for k, equation in enumerate(self.equations):
-            for v in equation.inputs:
-                if id(v) not in known and v.kind != "constant":
-                    raise AssertionError(f"equation {k}, {equation}, reads {v} before it is computed")
+            if not known.issuperset(map(id, equation.inputs)):
+                for v in equation.inputs:
+                    if v.kind == "constant":
+                        known.add(id(v))
+                    elif id(v) not in known:
+                        raise AssertionError(f"equation {k}, {equation}, reads {v} before it is computed")
             for v in equation.outputs:
                 if id(v) in known:
                     raise AssertionError(f"equation {k}, {equation}, computes {v} a second time")

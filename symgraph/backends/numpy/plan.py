@@ -43,6 +43,7 @@ from symgraph.program.schedule import Schedule, schedule
 __all__ = ["Options", "Plan"]
 
 Array = np.ndarray[Any, Any]
+Prepared = Callable[[], object]
 
 #: What can be switched off like a pass, though it makes no program.
 _SWITCHES = frozenset({"mirror", "fuse", "memory"})
@@ -296,21 +297,22 @@ class Plan:
         self._prologue_arrays = [self.array(v) for v in program.hypers[self.prologue.given :]]
         self.set_hypers(hypers)
 
-        parts: tuple[list[Call], list[Call], list[Call]] = ([], [], [])
-        self.calls: list[list[Call]] = []
+        parts: tuple[list[Prepared], list[Prepared], list[Prepared]] = ([], [], [])
+        #: The calls of each step, ready to be made.
+        self.calls: list[list[Prepared]] = []
         #: The fused groups, by ``id`` of their step.
         self.groups: dict[int, Tiered] = {}
         #: What is compiled of other steps that are one call, by ``id`` of the step.
         self.kernels: dict[int, Kernel] = {}
         for t, step in enumerate(self.layout.steps):
-            calls = self._group(step) if step.blocked else self._single(step)
+            calls = self._group(step) if step.blocked else [_prepared(c) for c in self._single(step)]
             self.calls.append(calls)
             parts[0 if t < bounds[0] else 1 if t < bounds[1] else 2].extend(calls)
         # New values of inputs that could not be computed in place, and outputs that are inputs or views.
         self.outputs: list[Any] = []
         for (out, renews), direct in zip(stored.items(), layout.stored, strict=True):
             if not direct:
-                parts[1].append((copyto, arrays[renews], self.array(program.outputs[out])))
+                parts[1].append(_prepared((copyto, arrays[renews], self.array(program.outputs[out]))))
         renewed = {id(arrays[target]) for target in stored.values()}
         for k, v in enumerate(program.outputs):
             if k in self._skip:
@@ -334,9 +336,9 @@ class Plan:
                 target = array if own else np.empty(v.shape, v.dtype)
             self.outputs.append(target)
             if k in self.accumulate:
-                part.append((np.add, target, array, target))
+                part.append(_prepared((np.add, target, array, target)))
             elif not _same(target, array):
-                part.append((copyto, target, array))
+                part.append(_prepared((copyto, target, array)))
         places = layout.places
         targets_of_stores = {id(places[id(program.inputs[i])].buffer) for i in stored.values()}
         self.repeatable = not any(
@@ -408,14 +410,14 @@ class Plan:
                 self.kernels[id(step)] = kernel
         return [c[0].bound(*c[1:]) if isinstance(c[0], KeywordOut) else c for c in calls]
 
-    def _group(self, step: Step) -> list[Call]:
+    def _group(self, step: Step) -> list[Prepared]:
         """Return one call that runs a fused group on all workers: block by block, or as a compiled loop."""
         scratch = None
         if step.workspace is not None:
             scratch = self.arena[step.workspace.offset : step.workspace.offset + step.workspace.nbytes]
         call = group(Blocks(step, self.array, scratch), self.options.jit)
         self.groups[id(step)] = call
-        return [(call,)]
+        return [call]
 
     # -- running ------------------------------------------------------------------------------------------------------
 
@@ -493,18 +495,21 @@ def _same(x: Array, y: Array) -> bool:
 _NATIVE = (np.ufunc, types.BuiltinFunctionType, types.MethodWrapperType)
 
 
-def _plain(calls: Sequence[Call]) -> bool:
+def _prepared(call: Call) -> Prepared:
+    """Return a call that needs no arguments any more."""
+    return functools.partial(*call) if len(call) > 1 else call[0]
+
+
+def _plain(calls: Sequence[Prepared]) -> bool:
     """Return whether every call is one C function, never coming back to the interpreter."""
-    functions = [c[0].func if isinstance(c[0], functools.partial) else c[0] for c in calls]
-    return all(isinstance(f, _NATIVE) for f in functions)
+    return all(isinstance(c.func if isinstance(c, functools.partial) else c, _NATIVE) for c in calls)
 
 
-def _runner(calls: Sequence[Call], whole: bool = False) -> Callable[[], None]:
+def _runner(calls: Sequence[Prepared], whole: bool = False) -> Callable[[], None]:
     """Return a callable that makes the calls; with `whole`, all of them or none."""
-    made = [functools.partial(c[0], *c[1:]) if len(c) > 1 else c[0] for c in calls]
 
     def run() -> None:
-        deque(map(invoke, made), 0)
+        deque(map(invoke, calls), 0)
 
     return shielded(_quiet(run)) if whole and calls and not _plain(calls) else run
 

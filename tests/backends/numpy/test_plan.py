@@ -491,8 +491,8 @@ def test_without_this_care_an_interrupt_leaves_half_an_update() -> None:
 
     def carelessly() -> None:
         for calls in plan.calls:
-            for function, *arguments in calls:
-                function(*arguments)
+            for call in calls:
+                call()
 
     assert interrupted(arrays, carelessly, 400)["part"] > 0
 
@@ -522,10 +522,11 @@ def test_a_run_after_an_interrupted_one_is_right() -> None:
 
 def test_numpys_dispatchers_are_not_taken_for_native_code() -> None:
     x = np.zeros(3)
-    assert module._plain([(np.add, x, x, x), (x.fill, 0), (np.add.reduce, x), (kernels.copyto, x, x)])
-    assert module._plain([kernels.KeywordOut(np.maximum).bound(x, x, x)])
+    calls = [(np.add, x, x, x), (x.fill, 0), (np.add.reduce, x), (kernels.copyto, x, x)]
+    calls.append(kernels.KeywordOut(np.maximum).bound(x, x, x))
+    assert module._plain([module._prepared(c) for c in calls])
     for function in (np.copyto, np.take, np.argmax, kernels.KeywordOut(np.maximum), lambda: None, np.vectorize(abs)):
-        assert not module._plain([(np.add, x, x, x), (function, x, x)])
+        assert not module._plain([module._prepared(c) for c in ((np.add, x, x, x), (function, x, x))])
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------
