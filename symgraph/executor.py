@@ -92,6 +92,7 @@ class Executor:
         inference: Inference,
         options: Options,
         family: _Family | None = None,
+        fresh: bool = False,
     ) -> None:
         self._symbol, self._ctx, self._options = symbol, ctx, options
         self._inference = inference
@@ -142,7 +143,8 @@ class Executor:
         for k, node in enumerate(view.nodes):
             if node.op is None:
                 self._array_of[k] = next(states_left if id(node) in mutated else arguments_left)
-        self._check_memory(view)
+        if not fresh:
+            self._check_memory(view)
         self._output_arrays = [
             _zeros(entry.name, inference.spec(n)) for entry, n in zip(view.entries, view.outputs, strict=True)
         ]
@@ -1020,6 +1022,7 @@ def _given(what: str, given: Any, names: Sequence[str]) -> list[NDArray | None]:
     return items
 
 
+@paused()
 def bind(
     symbol: Bindable,
     ctx: Context | None = None,
@@ -1096,6 +1099,7 @@ def _read_in_inference(inference: Inference) -> set[str]:
     }
 
 
+@paused()
 def simple_bind(
     symbol: Bindable,
     ctx: Context | None = None,
@@ -1123,8 +1127,7 @@ def simple_bind(
                 "to bind arrays use bind()"
             )
     types = {n: as_dtype(t) for n, t in (type_dict or {}).items()}
-    with paused():
-        inference = infer([*symbol._entries], {n: _known_axes(s) for n, s in kwargs.items()}, types)
+    inference = infer([*symbol._entries], {n: _known_axes(s) for n, s in kwargs.items()}, types)
     requests = _requests(grad_req, arg_names, inference)
     view = inference.view
     mutated = view.mutated()
@@ -1154,7 +1157,8 @@ def simple_bind(
             arguments.append(x)
             request = requests[len(arguments) - 1]
             gradients.append(None if request == "null" else NDArray(_zeros(f"gradient of {node.name}", spec), ctx))
-    return Executor(symbol, ctx, arguments, gradients, requests, states, inference, options or Options())
+    fresh = shared_exec is None  # then no two arrays share memory
+    return Executor(symbol, ctx, arguments, gradients, requests, states, inference, options or Options(), fresh=fresh)
 
 
 def _known_axes(shape: Sequence[int]) -> tuple[int | None, ...]:

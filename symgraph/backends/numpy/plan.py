@@ -253,6 +253,8 @@ class Plan:
             for (_, old), direct in zip(stores, self.layout.stored, strict=True)
             if not direct
         }
+        if not copied:
+            return
         for step in self.layout.steps:
             for equation in step.equations if step.part == 2 else ():
                 for v in equation.inputs:
