@@ -15,6 +15,7 @@ import math
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -781,7 +782,7 @@ class _Bound:
         arrays = {k: by_id[id(n)]._data for k, n in enumerate(nodes) if n.op is None}
         twins: dict[int, int] = {}
         same = [twins.setdefault(id(arrays[k]), k) if k in arrays else k for k in range(len(nodes))]
-        merges = [m for m in mergeable(joint) if _adjacent(m, arrays)] if training else []
+        merges = [m for m in map(partial(_adjacent, arrays), mergeable(joint)) if m is not None] if training else []
         merges = [m for m in merges if _agree(m, joint, executor._overrides)]
         self.lowered: Lowered = lower(joint, training, same=same, merges=merges, halves=gradients)
         self.random = self.lowered.random
@@ -909,9 +910,15 @@ def _agree(merge: Merge, inference: Inference, overrides: Mapping[tuple[str, str
     return all(len({overrides.get((n, p), v) for n in names}) == 1 for p, v in live.items())
 
 
-def _adjacent(merge: Merge, arrays: Mapping[int, Array]) -> bool:
-    """Return whether for each role the arrays follow each other in memory without gaps."""
-    return all(_flat_or_none([arrays[p] for p in members]) is not None for _, members in merge.roles)
+def _adjacent(arrays: Mapping[int, Array], merge: Merge) -> Merge | None:
+    """Return a group with those reads whose arrays follow each other without gaps; None if some role's do not."""
+
+    def flat(members: Sequence[int]) -> bool:
+        return _flat_or_none([arrays[p] for p in members]) is not None
+
+    if not all(flat(members) for _, members in merge.roles):
+        return None
+    return merge._replace(reads=tuple([read for read in merge.reads if flat(read[1])]))
 
 
 def _flat_or_none(parts: Sequence[Array]) -> Array | None:
@@ -1132,9 +1139,9 @@ def simple_bind(
     view = inference.view
     mutated = view.mutated()
     made: dict[int, Array] = {}
-    # Arguments and states that updates renew lie side by side, so that equal updates are one.
+    # Arguments and states that updates renew, and what they read, lie side by side, so that equal updates are one.
     for merge in mergeable(inference):
-        for _, members in merge.roles:
+        for _, members in (*merge.roles, *merge.reads):
             specs = [inference.spec(view.offsets[p]) for p in members]
             names = " and ".join(view.nodes[p].name for p in members)
             store = _zeros(names, Spec((sum(s.size for s in specs),), specs[0].dtype))

@@ -42,10 +42,13 @@ class Merge(NamedTuple):
     """Updates computed as one: positions of their nodes, and for each role the variables that share an array.
 
     `roles` holds, for the renewed argument and for each state, the input's name and one variable position a node.
+    `reads` holds the same for other inputs, if they are variables, too: gradients that are given. Where these share no
+    array, they are joined in each run.
     """
 
     positions: tuple[int, ...]
     roles: tuple[tuple[str, tuple[int, ...]], ...]
+    reads: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 @dataclass
@@ -166,7 +169,24 @@ def mergeable(inference: Inference) -> list[Merge]:
         states_alone = all(len(consumers[view.offsets[p]]) == 1 for _, members in roles[1:] for p in members)
         if len(set(every)) == len(every) and states_alone and all(view.nodes[p].op is None for p in every):
             merges.append(Merge(tuple(positions), tuple(roles)))
-    return merges
+    taken = {p for merge in merges for _, members in merge.roles for p in members} | set(renewed.values())
+    taken |= {k for k, node in enumerate(view.nodes) if id(node) in view.mutated()}
+    return [_with_reads(merge, inference, taken) for merge in merges]
+
+
+def _with_reads(merge: Merge, inference: Inference, taken: set[int]) -> Merge:
+    """Add what the updates only read, where that is one variable each, in one place each; `taken` have their place."""
+    view = inference.view
+    roles = dict(merge.roles)
+    reads = []
+    for slot, name in enumerate(inference.op(merge.positions[0]).input_names()):
+        if name not in roles:
+            nodes = [view.nodes[k].inputs[slot].node for k in merge.positions]
+            members = tuple([view.position[id(node)] for node in nodes])
+            if all(node.op is None for node in nodes) and len(taken.union(members)) == len(taken) + len(members):
+                reads.append((name, members))
+                taken.update(members)
+    return merge._replace(reads=tuple(reads))
 
 
 def _elementwise(op: Op, specs: Sequence[Spec]) -> bool:
@@ -218,7 +238,7 @@ def lower(
     for merge in merges:
         merged_at[max(merge.positions)] = merge
         skipped.update(merge.positions)
-        for role, members in merge.roles:
+        for role, members in (*merge.roles, *merge.reads):
             specs = [inference.spec(view.offsets[p]) for p in members]
             total = sum(s.size for s in specs)
             flat_input[members] = len(lowered.inputs)
@@ -357,10 +377,11 @@ def _lower_merge(
     op = inference.op(merge.positions[0])
     names = op.input_names()
     roles = dict(merge.roles)
+    flat = roles | dict(merge.reads)
     inputs = []
     for slot, name in enumerate(names):
-        if name in roles:
-            inputs.append(flats[roles[name]])
+        if name in flat:
+            inputs.append(flats[flat[name]])
             continue
         parts = [_computed(values[view.sources[k][slot]]) for k in merge.positions]
         inputs.append(recorder.concat([recorder.reshape(x, (x.size,)) for x in parts], 0))

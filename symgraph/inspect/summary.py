@@ -97,7 +97,7 @@ def summary(symbol: HasOutputs, shape: Mapping[str, Sequence[int]] | None = None
     return result
 
 
-def _role(node: Node, mutated: set[int], given: set[str]) -> str:
+def _role(node: Node, mutated: frozenset[int], given: set[str]) -> str:
     if node.op is None:
         if id(node) in mutated:
             return "state"

@@ -101,8 +101,6 @@ def shared(op: Op) -> Op:
     return _SHARED.setdefault(op, op)
 
 
-
-
 def _layout(cls: type[Op]) -> _Layout:
     found = _LAYOUTS.get(cls)
     if found is None:

@@ -141,3 +141,64 @@ def test_hyper_parameters_set_between_forward_and_backward() -> None:
     executor.set_hyper("w_up", lr=0.25)  # the two updates were one, and are no longer
     executor.backward([ones(64), ones(2), ones(2)])
     np.testing.assert_array_equal(executor.grad_dict["x"].asnumpy(), executor.outputs[0].asnumpy())
+
+
+def _updates(gradients: list[str]) -> mx.sym.Symbol:
+    """Return updates of as many weights by those gradients."""
+    count = len(gradients)
+    of = {n: mx.sym.Variable(n) for n in (*gradients, *(f"{role}{k}" for role in "wn" for k in range(count)))}
+    nodes = [
+        mx.sym.rmsprop_update(of[f"w{k}"], of[g], of[f"n{k}"], lr=0.1, attr={"__renews__": f"w{k}"})
+        for k, g in enumerate(gradients)
+    ]
+    return mx.sym.Group(nodes)
+
+
+def _joins(executor: mx.executor.Executor) -> int:
+    steps = executor.bound(True).plan.layout.steps
+    return sum(e.primitive.name == "concat" for step in steps for e in step.equations)
+
+
+@pytest.mark.parametrize(
+    ("gradients", "joins"),
+    [
+        (["g0", "g1", "g2"], 0),  # side by side, like the weights
+        (["g0", "g0", "g0"], 1),  # one array has no place in three
+        (["g0", "w0", "g2"], 1),  # a weight has its place
+    ],
+)
+def test_updates_as_one_by_given_gradients(gradients: list[str], joins: int) -> None:
+    symbol = _updates(gradients)
+    shapes = {f"w{k}": (k + 2, 3) if len(set(gradients)) == 3 and joins == 0 else (4, 3) for k in range(3)}
+    shapes |= {g: shapes[f"w{k}"] for k, g in enumerate(gradients)}
+    arguments = {n: s for n, s in shapes.items() if n in symbol.list_arguments()}
+    executor = symbol.simple_bind(mx.cpu(), grad_req="null", **arguments)
+    assert _joins(executor) == joins
+    rng = np.random.default_rng(3)
+    values = {
+        n: rng.uniform(0.5, 1, x.shape).astype(np.float32)
+        for n, x in {**executor.arg_dict, **executor.aux_dict}.items()
+    }
+    executor.copy_params_from({n: values[n] for n in executor.arg_dict}, {n: values[n] for n in executor.aux_dict})
+    # Apart from each other, on arrays of their own.
+    arrays = {n: mx.nd.array(x) for n, x in values.items()}
+    alone = symbol.bind(
+        mx.cpu(),
+        {n: arrays[n] for n in symbol.list_arguments()},
+        grad_req="null",
+        aux_states={n: arrays[n] for n in symbol.list_auxiliary_states()},
+    )
+    for _ in range(3):
+        executor.forward(is_train=True)
+        alone.forward(is_train=True)
+    for n, x in {**executor.arg_dict, **executor.aux_dict}.items():
+        np.testing.assert_array_equal(x.asnumpy(), arrays[n].asnumpy(), err_msg=n)
+
+
+def test_gradients_given_apart_are_joined() -> None:
+    made = _updates(["g0", "g1"]).simple_bind(mx.cpu(), grad_req="null", w0=(2,), g0=(2,), w1=(3,), g1=(3,))
+    apart = {**made.arg_dict, "g0": ones(2), "g1": ones(3)}
+    executor = made.symbol.bind(mx.cpu(), apart, grad_req="null", aux_states=made.aux_dict)
+    assert _joins(executor) == 1
+    executor.forward(is_train=True)
+    np.testing.assert_array_less(executor.arg_dict["w1"].asnumpy(), 0)

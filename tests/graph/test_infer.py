@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from symgraph.errors import ArgumentError, DTypeError, GraphFormatError, ShapeError, UnknownOperatorError
-from symgraph.graph.infer import declared_shape, infer, infer_dtypes, infer_shapes, merge_shapes
+from symgraph.graph.infer import _conclude, declared_shape, infer, infer_dtypes, infer_shapes, merge_shapes
 from symgraph.graph.node import Entry, Node, Unknown
 from symgraph.graph.view import View
 from symgraph.op import Op, Tensor, arg, param
@@ -323,3 +323,21 @@ def test_variables_are_told_in_their_order() -> None:
     with pytest.raises(ArgumentError) as caught:
         infer([apply("add_n", "all", *map(variable, names), num_args=10)], {"x": (2,)})
     assert caught.value.facts["variables"] == ", ".join(names)
+
+
+def test_what_a_rule_concludes_of_many_inputs_is_looked_up() -> None:
+    compared = 0
+
+    class Name(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    names = [Name(f"arg{k}") for k in range(100)]
+    rule = {n: n for n in names}
+    assert _conclude(lambda op, **known: known, dense()(num_hidden=1), names, names) == rule
+    assert compared < 10 * len(names)

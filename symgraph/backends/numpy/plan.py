@@ -499,7 +499,8 @@ _NATIVE = (np.ufunc, types.BuiltinFunctionType, types.MethodWrapperType)
 
 def _prepared(call: Call) -> Prepared:
     """Return a call that needs no arguments any more."""
-    return functools.partial(*call) if len(call) > 1 else call[0]
+    function: Prepared = call[0]
+    return functools.partial(function, *call[1:]) if len(call) > 1 else function
 
 
 def _plain(calls: Sequence[Prepared]) -> bool:
