@@ -446,7 +446,7 @@ class Plan:
             for array, result in zip(self._kept, run(self.setup, self._given), strict=True):
                 array[...] = result
         for call in itertools.chain.from_iterable(self.calls):
-            refresh(call[0])
+            refresh(call.func if isinstance(call, functools.partial) else call)
 
     def set_hypers(self, values: Sequence[float]) -> None:
         """Set the hyper-parameters; takes effect with the next run."""
