@@ -83,8 +83,6 @@ _waiting: collections.deque[Compiled] = collections.deque()
 _lock = threading.Lock()
 _compiling = threading.Lock()
 _thread: threading.Thread | None = None
-#: What the loaded functions live in.
-_engines: list[Any] = []
 
 
 @functools.cache
@@ -198,7 +196,7 @@ def _compile(source: str) -> Function:
     address = engine.get_function_address("loop")
     if not address:
         raise RuntimeError("the compiled loop has no entry")
-    _engines.append(engine)
+    engine.detach()  # never unloaded: threads may be in it until the process ends
     return _PROTOTYPE(address)
 
 

@@ -6,7 +6,6 @@ becomes a loop over a block, and NumPy does the others between them, while the b
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import itertools
 import math
@@ -19,6 +18,7 @@ import numpy as np
 
 from symgraph.backends.numba.compiler import Compiled, Function, compiled
 from symgraph.backends.numba.forms import Unsupported, describe, loop, refusal
+from symgraph.backends.numba.team import Native, spread
 from symgraph.backends.numba.tiered import Bind, Tiered, Together, tiered
 from symgraph.backends.numpy import threads
 
@@ -30,7 +30,9 @@ __all__ = ["group"]
 Array = np.ndarray[Any, Any]
 
 #: Elements of one task at least.
-_TASK_ELEMENTS = 1 << 15
+_TASK_ELEMENTS = 1 << 13
+#: Elements of all arrays from which on it is worth waking somebody up.
+_WAKE_ELEMENTS = 1 << 18
 #: Tasks for each worker, so that one which is held up holds up nobody else.
 _TASKS_PER_WORKER = 4
 
@@ -66,8 +68,8 @@ def _bind(function: Function, arrays: Sequence[Array], shape: Sequence[int]) -> 
     tasks = []
     for begin, end in threads.ranges(shape[axis], parts):
         pieces = [x[(*[slice(None)] * axis, slice(begin, end))] for x in arrays]
-        tasks.append(_Task(function, pieces, (*shape[:axis], end - begin, *shape[axis + 1 :])))
-    return threads.parallel(tasks)
+        tasks.append([_native(function, pieces, (*shape[:axis], end - begin, *shape[axis + 1 :]))])
+    return spread(tasks, wake=math.prod(shape) * len(arrays) >= _WAKE_ELEMENTS)
 
 
 def _in_pieces(blocks: Blocks) -> tuple[Together, Bind]:
@@ -108,7 +110,7 @@ def _in_pieces(blocks: Blocks) -> tuple[Together, Bind]:
                         prepared = (c for e in run for c in blocks.calls(e, arrays, block.first))
                         calls += [functools.partial(c[0], *c[1:]) for c in prepared]
                     else:
-                        calls.append(_Task(functions[piece[0]], [arrays[key] for key in piece[1]], block.shape))
+                        calls.append(_native(functions[piece[0]], [arrays[key] for key in piece[1]], block.shape))
             lanes.append(calls)
         return threads.parallel([functools.partial(_run, calls) for calls in lanes])
 
@@ -120,20 +122,11 @@ def _run(calls: Sequence[Callable[[], object]]) -> None:
         deque(map(invoke, calls), 0)
 
 
-class _Task:
-    """A loop over some arrays, which it keeps alive. Where one has length 1, its element is read again and again."""
-
-    __slots__ = ("_arguments", "_arrays", "_function")
-
-    def __init__(self, function: Function, arrays: Sequence[Array], shape: Sequence[int]) -> None:
-        self._arrays, self._function = arrays, function
-        strides = [s if n > 1 else 0 for x in arrays for n, s in zip(x.shape, x.strides, strict=True)]
-        addresses = [x.__array_interface__["data"][0] for x in arrays]
-        self._arguments = (
-            (ctypes.c_void_p * len(addresses))(*addresses),
-            (ctypes.c_int64 * len(strides))(*strides),
-            (ctypes.c_int64 * len(shape))(*shape),
-        )
-
-    def __call__(self) -> None:
-        self._function(*self._arguments)
+def _native(function: Function, arrays: Sequence[Array], shape: Sequence[int]) -> Native:
+    """Return a call of a loop over some arrays. Where one has length 1, its element is read again and again."""
+    addresses = [x.__array_interface__["data"][0] for x in arrays]
+    strides = [s if n > 1 else 0 for x in arrays for n, s in zip(x.shape, x.strides, strict=True)]
+    numbers = np.array([*addresses, *strides, *shape], np.int64)
+    first: int = numbers.ctypes.data
+    second = first + 8 * len(addresses)
+    return Native(function, (first, second, second + 8 * len(strides)), (numbers, *arrays))

@@ -30,10 +30,11 @@ from symgraph.backends.numba.compiler import Compiled, Function, compiled
 from symgraph.backends.numba.contraction import Tile, tiles
 from symgraph.backends.numba.forms import _TYPES, Unsupported
 from symgraph.backends.numba.nests import HEAD, OPERATIONS, TILE, TRUTHS, Equation, Memory, Nest, Operand, module
+from symgraph.backends.numba.team import Native, spread
 from symgraph.backends.numba.tiered import Bind, Tiered, tiered
 from symgraph.backends.numpy.contraction import contract
 from symgraph.backends.numpy.kernel_plan import Array, Call, Chain, Kept, Planewise, Staged, Step, chain, inside
-from symgraph.backends.numpy.threads import parallel, ranges
+from symgraph.backends.numpy.threads import ranges
 
 __all__ = ["Kernel"]
 
@@ -91,8 +92,8 @@ class Kernel:
         return states[0] if self._whole else f"in part {'; '.join(states)}"
 
 
-#: Tables, and what makes one call of the tasks that these become.
-_Described = tuple[list["_Table"], Callable[[Sequence[Call]], Call]]
+#: Tables, and what makes one call of those that go through them.
+_Described = tuple[list["_Table"], Callable[[Sequence[Native]], Call]]
 
 
 class _Later(Compiled):
@@ -131,26 +132,17 @@ class _Later(Compiled):
 
     def _bind(self, function: Function) -> Call:
         numbers = {nest: k for k, nest in enumerate(self._nests())}
-        return self._assemble([_Task(function, table, numbers) for table in self._tables])
+        return self._assemble([_native(function, table, numbers) for table in self._tables])
 
 
-class _Task:
-    """A table that is gone through; keeps its arrays alive."""
-
-    __slots__ = ("_arguments", "_function", "_kept")
-
-    def __init__(self, function: Function, table: _Table, numbers: dict[Nest | Tile, int]) -> None:
-        rows: list[int] = []
-        for entry in table.entries:
-            rows += [numbers[entry.nest], HEAD + len(entry.numbers), *entry.numbers]
-        memory = np.array(rows, np.int64)
-        counts = np.array([len(table.entries), table.images, table.chunks], np.int64)
-        self._function = function
-        self._arguments = (memory.ctypes.data, counts.ctypes.data, None)
-        self._kept = (memory, counts, table)
-
-    def __call__(self) -> None:
-        self._function(*self._arguments)
+def _native(function: Function, table: _Table, numbers: dict[Nest | Tile, int]) -> Native:
+    """Return the call that goes through a table."""
+    rows: list[int] = []
+    for entry in table.entries:
+        rows += [numbers[entry.nest], HEAD + len(entry.numbers), *entry.numbers]
+    memory = np.array(rows, np.int64)
+    counts = np.array([len(table.entries), table.images, table.chunks], np.int64)
+    return Native(function, (memory.ctypes.data, counts.ctypes.data, 0), (memory, counts, table))
 
 
 # -- planes -----------------------------------------------------------------------------------------------------------
@@ -185,9 +177,9 @@ def _by_planes(work: Planewise) -> _Described:
     """Describe what is done plane by plane."""
     lanes = [list(_tables(work, lane, share)) for lane, share in enumerate(_shares(work))]
 
-    def assemble(tasks: Sequence[Call]) -> Call:
-        left = iter(tasks)
-        return parallel([chain([(next(left), ()) for _ in tables]) for tables in lanes if tables])
+    def assemble(calls: Sequence[Native]) -> Call:
+        left = iter(calls)
+        return spread([[next(left) for _ in tables] for tables in lanes])
 
     return [table for tables in lanes for table in tables], assemble
 
@@ -258,8 +250,8 @@ def _by_runs(plain: Chain) -> _Described:
                 steps.append(None)
                 tables.append(table)
 
-    def assemble(tasks: Sequence[Call]) -> Call:
-        left = iter(tasks)
+    def assemble(calls: Sequence[Native]) -> Call:
+        left = iter(calls)
         return Chain([(next(left), ()) if step is None else step for step in steps])
 
     return tables, assemble
@@ -273,9 +265,9 @@ def _by_stages(stages: Callable[[], list[list[list[Step]]]]) -> _Described:
     runs = _Runs()
     made = [[_lane(steps, runs) for steps in stage if steps] for stage in stages()]
 
-    def assemble(tasks: Sequence[Call]) -> Call:
-        left = iter(tasks)
-        return chain([(parallel([next(left) for _ in stage]), ()) for stage in made if stage])
+    def assemble(calls: Sequence[Native]) -> Call:
+        left = iter(calls)
+        return chain([(spread([[next(left)] for _ in stage]), ()) for stage in made if stage])
 
     return [table for stage in made for table in stage], assemble
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from symgraph.backends.numba.compiler import Compiled, available
 from symgraph.backends.numba.forms import Unsupported
+from symgraph.backends.numba.team import Job, Native
 
 __all__ = ["Bind", "Tiered", "Together", "tiered"]
 
@@ -87,6 +88,11 @@ class Tiered:
             self._plain()
             # Asked for only now: loading the compiler takes turns with this thread, and the first step must not wait.
             self._loop.ask()
+
+    @property
+    def whole(self) -> bool:
+        """Whether the next call does its work in a single call of machine code, which nothing can cut in two."""
+        return isinstance(self._fast, (Native, Job))
 
     @property
     def state(self) -> str:

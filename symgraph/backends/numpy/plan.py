@@ -514,7 +514,17 @@ def _runner(calls: Sequence[Prepared], whole: bool = False) -> Callable[[], None
     def run() -> None:
         deque(map(invoke, calls), 0)
 
-    return shielded(_quiet(run)) if whole and calls and not _plain(calls) else run
+    if not whole or not calls or _plain(calls):
+        return run
+    protected = shielded(_quiet(run))
+    single = calls[0][0] if len(calls) == 1 else None
+    if not isinstance(single, Tiered):
+        return protected
+
+    def run_single() -> None:
+        single() if single.whole else protected()
+
+    return run_single
 
 
 def _quiet(run: Callable[[], None]) -> Callable[[], None]:

@@ -18,7 +18,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
-__all__ = ["SPLIT_ELEMENTS", "Parallel", "parallel", "ranges", "set_worker_count", "split", "worker_count"]
+__all__ = ["SPLIT_ELEMENTS", "Parallel", "is_worker", "parallel", "ranges", "set_worker_count", "split", "worker_count"]
 
 Task = Callable[[], object]
 
@@ -53,6 +53,11 @@ def set_worker_count(count: int) -> None:
     global _count
     assert count >= 1
     _count = count
+
+
+def is_worker() -> bool:
+    """Return whether the calling thread is a worker, which does all that it is told itself."""
+    return getattr(_local, "busy", False)
 
 
 class _Job:
@@ -140,7 +145,7 @@ class Parallel:
         """Run the tasks."""
         tasks = self.tasks
         helpers = min(len(tasks), worker_count()) - 1
-        if helpers < 1 or getattr(_local, "busy", False):
+        if helpers < 1 or is_worker():
             for task in tasks:
                 task()
             return
