@@ -23,7 +23,7 @@ from symgraph.backends.numpy.unfolding import Geometry, trailing
 
 __all__ = ["ShiftedProducts", "applies"]
 
-#: Bytes of padded data in a block of channels.
+#: Bytes of phases in a block of channels.
 BLOCK_BYTES = 1 << 18
 
 
@@ -35,7 +35,10 @@ def applies(g: Geometry) -> bool:
 class ShiftedProducts(KernelPlan):
     """The result from data and weight.
 
-    Scratch of each lane: ``padded`` data, and the ``product`` of one tap, with the sums if they are not made in place.
+    A padded image is cut into its *phases*, the elements whose indices are the same modulo the stride: windows next to
+    each other then read elements next to each other, whatever the stride. Each phase is gone through as one row, since
+    rows of an image are too short to be fast; so there are sums, too, where a window would reach over the end of a row,
+    and these nobody reads. Scratch of each lane: ``phases``, and for each channel ``sums`` and the product of a tap.
     """
 
     def __init__(
@@ -43,63 +46,62 @@ class ShiftedProducts(KernelPlan):
     ) -> None:
         super().__init__(operands, result, dtype)
         self.g = g
-        self.padded = tuple(n + low + high for n, low, high in zip(g.size, g.pad, g.high, strict=True))
-        self.most = max(1, min(g.channels, BLOCK_BYTES // (math.prod(self.padded) * self.compute.itemsize)))
-        self.blocks = ranges(g.channels, -(-g.channels // self.most))
-        self.lanes = min(worker_count(), len(self.blocks))
-        #: Whether the padded image is gone through as one row. Then there are results where a window would reach over
-        #: the end of a row, too, which nobody reads; but rows of an image are too short to be fast.
-        self.flat = set(g.stride) == {1}
-        #: Results of that row, up to the last window's.
-        self.length = 1 + int(np.ravel_multi_index([n - 1 for n in g.windows], self.padded))
+        padded = [n + low + high for n, low, high in zip(g.size, g.pad, g.high, strict=True)]
+        #: Shape of a phase, and its elements from the first window's to the last one's.
+        self.phase = tuple(-(-n // s) for n, s in zip(padded, g.stride, strict=True))
+        self.length = 1 + int(np.ravel_multi_index([n - 1 for n in g.windows], self.phase))
+        phases = math.prod(g.stride) * math.prod(self.phase)
+        self.most = max(1, min(g.channels, BLOCK_BYTES // (phases * self.compute.itemsize)))
+        self.lanes = min(worker_count(), g.images * -(-g.channels // self.most))
         for lane in range(self.lanes):
-            self.scratch.reserve(f"padded {lane}", (self.most, *self.padded), self.compute)
-            shape = (2, self.length) if self.flat else (1, *g.windows)
-            self.scratch.reserve(f"product {lane}", (self.most, *shape), self.compute)
+            self.scratch.reserve(f"phases {lane}", (self.most, *g.stride, *self.phase), self.compute)
+            self.scratch.reserve(f"sums {lane}", (2, self.most, self.length), self.compute)
 
     def steps(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[Step]:
-        """Return the calls: for each image, all blocks of channels."""
+        """Return one call: of all images, all blocks of channels."""
         g = self.g
         x, weight = operands
         x, y = x.reshape(g.images, g.channels, *g.size), out.reshape(g.images, g.channels, *g.windows)
-        factors = weight.reshape(g.channels, g.taps)
+        factors = np.broadcast_to(weight.reshape(g.channels, g.taps), (g.images, g.channels, g.taps))
 
         def make(lane: int, x: Array, factors: Array, y: Array) -> list[Step]:
-            return self._channels(x, factors, y, carve(f"padded {lane}")[: len(x)], carve(f"product {lane}")[: len(x)])
-
-        steps: list[Step] = []
-        for image in range(g.images):
-            arrays = (x[image], factors, y[image])
-            lanes = [
-                chain([s for begin, end in self.blocks[a:b] for s in make(lane, *(v[begin:end] for v in arrays))])
-                for lane, (a, b) in enumerate(ranges(len(self.blocks), self.lanes))
+            count = x.shape[1]
+            phases, (sums, product) = carve(f"phases {lane}")[:count], carve(f"sums {lane}")[:, :count]
+            return [
+                step for one in zip(x, factors, y, strict=True) for step in self._channels(*one, phases, sums, product)
             ]
-            steps.append((Planewise(parallel(lanes), arrays, make, lanes=self.lanes, most=self.most), ()))
-        return steps
 
-    def _channels(self, x: Array, factors: Array, y: Array, padded: Array, product: Array) -> list[Step]:
+        cells = list(itertools.product(range(g.images), ranges(g.channels, -(-g.channels // self.most))))
+        lanes = [
+            [
+                step
+                for image, (first, last) in cells[begin:end]
+                for step in make(lane, *(v[image : image + 1, first:last] for v in (x, factors, y)))
+            ]
+            for lane, (begin, end) in enumerate(ranges(len(cells), self.lanes))
+        ]
+        plain = parallel([chain(steps) for steps in lanes])
+        return [(Planewise(plain, (x, factors, y), make, axes=2, lanes=self.lanes, most=self.most), ())]
+
+    def _channels(self, x: Array, factors: Array, y: Array, phases: Array, sums: Array, product: Array) -> list[Step]:
+        """Return the calls for some channels of an image."""
         g = self.g
-        inside = tuple(slice(low, low + n) for n, low in zip(g.size, g.pad, strict=True))
-        steps: list[Step] = [(np.copyto, (padded[trailing(*inside)], x))]
-        if g.padded:
-            steps.insert(0, (padded.fill, (0,)))
-        flat = padded.reshape(len(padded), -1)
-        sums = product[:, 1] if self.flat else y
+        steps: list[Step] = [(phases.fill, (0,))] if g.padded else []
+        for phase in itertools.product(*map(range, g.stride)):
+            first = [max(0, -((r - p) // s)) for r, p, s in zip(phase, g.pad, g.stride, strict=True)]
+            begin = [r + s * k - p for r, p, s, k in zip(phase, g.pad, g.stride, first, strict=True)]
+            source = x[trailing(*(slice(b, None, s) for b, s in zip(begin, g.stride, strict=True)))]
+            there = tuple(slice(k, k + n) for k, n in zip(first, source.shape[1:], strict=True))
+            if source.size:
+                steps.append((np.copyto, (phases[trailing(*phase, *there)], source)))
+        rows = phases.reshape(*phases.shape[: 1 + len(g.stride)], -1)
         for k, tap in enumerate(itertools.product(*map(range, g.kernel))):
-            first = [t * d for t, d in zip(tap, g.dilate, strict=True)]
-            if self.flat:
-                begin = int(np.ravel_multi_index(first, self.padded))
-                source, factor = flat[:, begin : begin + self.length], factors[:, k, np.newaxis]
-            else:
-                there = [slice(f, f + (n - 1) * s + 1, s) for f, n, s in zip(first, g.windows, g.stride, strict=True)]
-                source = padded[trailing(*there)]
-                factor = factors[(slice(None), k, *[np.newaxis] * len(g.size))]
-            if k == 0:
-                steps.append((np.multiply, (source, factor, sums)))
-            else:
-                steps.append((np.multiply, (source, factor, product[:, 0])))
-                steps.append((np.add, (sums, product[:, 0], sums)))
-        if self.flat:
-            strides = (product.strides[0], *padded.strides[1:])
-            steps.append((np.copyto, (y, as_strided(sums, y.shape, strides))))
+            at = [divmod(t * d, s) for t, d, s in zip(tap, g.dilate, g.stride, strict=True)]
+            begin_at = int(np.ravel_multi_index([n for n, _ in at], self.phase))
+            source = rows[trailing(*(r for _, r in at), slice(begin_at, begin_at + self.length))]
+            steps.append((np.multiply, (source, factors[:, k, np.newaxis], product if k else sums)))
+            if k:
+                steps.append((np.add, (sums, product, sums)))
+        strides = sums.strides[1] * np.array([math.prod(self.phase[k + 1 :]) for k in range(len(self.phase))])
+        steps.append((np.copyto, (y, as_strided(sums, y.shape, (sums.strides[0], *map(int, strides))))))
         return steps

@@ -517,7 +517,7 @@ def _runner(calls: Sequence[Prepared], whole: bool = False) -> Callable[[], None
     if not whole or not calls or _plain(calls):
         return run
     protected = shielded(_quiet(run))
-    single = calls[0][0] if len(calls) == 1 else None
+    single = calls[0] if len(calls) == 1 else None
     if not isinstance(single, Tiered):
         return protected
 
