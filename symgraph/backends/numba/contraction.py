@@ -28,6 +28,8 @@ __all__ = ["Tile", "tiles"]
 
 #: Vectors of a tile at most. Two, each with many rows, is best where loads of single elements are for free.
 _VECTORS = 2
+#: Bytes from which on vectors lie far apart.
+_FAR = 1 << 10
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class Tile:
         Whether sums are added to what the result holds.
     fused
         Whether product and sum are one instruction, which rounds once.
+    ahead
+        Whether to fetch the vectors of the next tile: those of one tile lie so far apart that the machine does not see
+        what comes next.
     loops
         Number of loops.
     """
@@ -65,6 +70,7 @@ class Tile:
     step: int
     more: bool
     fused: bool
+    ahead: bool
     loops: int
 
     def lines(self, name: str) -> list[str]:
@@ -118,6 +124,9 @@ class Tile:
         for v in range(self.vectors):
             put(f"  %v{v}_at = getelementptr {vector}, ptr %v, i64 {v}")
             put(f"  %v{v} = load {vector}, ptr %v{v}_at, align {size}")
+            if self.ahead:
+                put(f"  %ahead{v} = getelementptr {vector}, ptr %v, i64 {self.vectors + v}")
+                put(f"  call void @llvm.prefetch.p0(ptr %ahead{v}, i32 0, i32 3, i32 1)")
         for r, row in enumerate(rows):
             put(f"  %at{r} = getelementptr i8, ptr {row}, i64 %offset")
         for number, (r, c) in enumerate(places):
@@ -164,11 +173,12 @@ class Tile:
     @property
     def declarations(self) -> set[str]:
         """What the function calls."""
-        return (
-            {f"declare {self.vector} @{self._fma}({self.vector}, {self.vector}, {self.vector})"}
-            if self.fused
-            else set()
-        )
+        found: set[str] = set()
+        if self.fused:
+            found.add(f"declare {self.vector} @{self._fma}({', '.join([self.vector] * 3)})")
+        if self.ahead:
+            found.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        return found
 
 
 @functools.lru_cache(maxsize=256)
@@ -255,5 +265,6 @@ def tiles(source: Array, vectors: Array, out: Array, more: bool) -> Iterator[tup
                     out_column,
                     *itertools.chain.from_iterable(loops),
                 ]
-                tile = Tile(dtype.name, lanes, vectors_f, r, c, column, more, fused, len(loops))
+                ahead = abs(hop) >= _FAR
+                tile = Tile(dtype.name, lanes, vectors_f, r, c, column, more, fused, ahead, len(loops))
                 yield tile, numbers, [source, vectors, out, offsets]

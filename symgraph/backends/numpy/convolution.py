@@ -69,7 +69,7 @@ MANY_IMAGES, LAYOUT_COST, LAYOUT_BYTES = 16, 2, 1 << 20
 #: compiled loops, against `direct`.
 TILE_COST, GRADIENT_TILE_COST, WEIGHT_COST, KEPT_COST = 450, 1000, 1400, 120
 #: Filters of a group, and products in a sum, from which on compiled products without unfolding are faster.
-DIRECT_FILTERS, DIRECT_DEPTH = 12, 96
+DIRECT_FILTERS, DIRECT_DEPTH = 12, 9
 #: Windows from which on, and channels up to which, no more than that has to be done if there is nothing to unfold: the
 #: rows of weights of many channels lie so far apart that a cache has few places for them.
 FLAT_WINDOWS, FLAT_DEPTH = 512, 512
@@ -670,7 +670,8 @@ def plan_weight_gradient(
     operands = data_shape, _result_shape(g, data_shape)
     if inexact and _winograd_pays(g, dtype, GRADIENT_TILE_COST, WEIGHT_COST):
         return WinogradWeightGradient(g, operands, weight_shape, dtype)
-    if inexact and _direct_pays(g, dtype):
+    # Of a single channel a tile has too little.
+    if inexact and g.channels > g.groups and _direct_pays(g, dtype):
         plain = _WeightGradient(g, operands, weight_shape, direct.compute(dtype))
         return direct.DirectWeightGradient(g, operands, weight_shape, dtype, plain)
     return _WeightGradient(g, operands, weight_shape, dtype)

@@ -499,14 +499,17 @@ class DirectWeightGradient(_DirectPlan):
                 if count < width:
                     yield packed[..., count:].fill, (0,)
                 vectors = packed.reshape(len(part), -1, g.windows[1], width)
-                if g.kernel[1] > 1:
-                    # A tile has some channels and the elements of a row of the kernel.
-                    source = part.transpose(4, 1, 5, 0, 2, 3)
-                    target = by_element.transpose(1, 0, 2, 3)
+                # Of kernels with rows, a tile has the elements of a row, and some channels, or some rows if there are
+                # few channels; else it has channels.
+                if g.kernel[1] == 1:
+                    order = (1, 2, 0)
+                elif part.shape[1] < g.kernel[0]:
+                    order = (0, 1, 2)
                 else:
-                    source = part.transpose(4, 5, 1, 0, 2, 3)
-                    target = by_element.transpose(1, 2, 0, 3)
-                vectors = np.broadcast_to(vectors, (g.kernel[0], *vectors.shape))
+                    order = (1, 0, 2)
+                target = by_element.transpose(*order, 3)
+                source = part.transpose(*((1, 4, 5)[k] for k in order), 0, 2, 3)
+                vectors = np.broadcast_to(vectors, (len(target), *vectors.shape))
                 yield contract, (source, vectors, target, more)
                 more = True
             if last:
