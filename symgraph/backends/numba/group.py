@@ -31,8 +31,6 @@ Array = np.ndarray[Any, Any]
 
 #: Elements of one task at least.
 _TASK_ELEMENTS = 1 << 13
-#: Elements of all arrays from which on it is worth waking somebody up.
-_WAKE_ELEMENTS = 1 << 18
 #: Tasks for each worker, so that one which is held up holds up nobody else.
 _TASKS_PER_WORKER = 4
 
@@ -69,7 +67,7 @@ def _bind(function: Function, arrays: Sequence[Array], shape: Sequence[int]) -> 
     for begin, end in threads.ranges(shape[axis], parts):
         pieces = [x[(*[slice(None)] * axis, slice(begin, end))] for x in arrays]
         tasks.append([_native(function, pieces, (*shape[:axis], end - begin, *shape[axis + 1 :]))])
-    return spread(tasks, wake=math.prod(shape) * len(arrays) >= _WAKE_ELEMENTS)
+    return spread(tasks, math.prod(shape) * len(arrays))
 
 
 def _in_pieces(blocks: Blocks) -> tuple[Together, Bind]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
+import math
 import operator
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -155,6 +156,15 @@ class _Entry:
     nest: Nest | Tile
     numbers: list[int]
 
+    @property
+    def elements(self) -> int:
+        """How many elements of arrays or of products it goes through."""
+        nest = self.nest
+        if isinstance(nest, Nest):
+            return math.prod(self.numbers[-nest.rank :]) * len(nest.arrays)
+        tile = nest.lanes * nest.vectors * nest.rows * nest.columns
+        return self.numbers[3] * tile * math.prod(self.numbers[len(self.numbers) - 4 * nest.loops :: 4])
+
     def moved(self, by_address: dict[int, int]) -> _Entry:
         """Return the same for arrays that are elsewhere by so many bytes."""
         assert isinstance(self.nest, Nest)
@@ -172,6 +182,11 @@ class _Table:
     images: int = 1
     chunks: int = 1
 
+    @property
+    def elements(self) -> int:
+        """How many elements all entries go through."""
+        return self.images * self.chunks * sum(entry.elements for entry in self.entries)
+
 
 def _by_planes(work: Planewise) -> _Described:
     """Describe what is done plane by plane."""
@@ -179,7 +194,8 @@ def _by_planes(work: Planewise) -> _Described:
 
     def assemble(calls: Sequence[Native]) -> Call:
         left = iter(calls)
-        return spread([[next(left) for _ in tables] for tables in lanes])
+        tasks = [[next(left) for _ in tables] for tables in lanes]
+        return spread(tasks, sum(table.elements for tables in lanes for table in tables))
 
     return [table for tables in lanes for table in tables], assemble
 
@@ -267,7 +283,8 @@ def _by_stages(stages: Callable[[], list[list[list[Step]]]]) -> _Described:
 
     def assemble(calls: Sequence[Native]) -> Call:
         left = iter(calls)
-        return chain([(spread([[next(left)] for _ in stage]), ()) for stage in made if stage])
+        steps = [([[next(left)] for _ in stage], sum(table.elements for table in stage)) for stage in made if stage]
+        return chain([(spread(*step), ()) for step in steps])
 
     return [table for stage in made for table in stage], assemble
 

@@ -14,9 +14,10 @@ threads are in machine code all the time, and a task is a row of calls of compil
   been taken by helpers; it waits until so many are done. Then nobody else knows of the job, and its memory may go.
 * A helper that is done spins: for some 100 us it looks at the gate, and lets other threads have its core every now and
   then. After that it *parks*: it says so, looks at the gate once more, and sleeps on a lock of its own. An owner opens
-  the gate, then looks who is parked; so one of the two sees the other. If the job is worth it, the owner takes the
-  helper's word back and releases the lock: once for each time that it is waited for. But an owner needs nobody: if
-  helpers come late, the tasks are done.
+  the gate, then looks who is parked; so one of the two sees the other. To wake somebody the owner takes the helper's
+  word back and releases the lock: once for each time that it is waited for. This takes several microseconds, so it is
+  done when there has been work for as long as that. But an owner needs nobody: if helpers come late, the tasks are
+  done.
 
 No helper holds Python's interpreter lock or returns to Python: no call waits for another thread's Python, and when the
 process ends helpers are only stopped. A job is one call of machine code, so Ctrl-C cannot cut it in two.
@@ -31,7 +32,6 @@ import ctypes
 import itertools
 import os
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,17 +43,20 @@ from symgraph.backends.numpy.kernel_plan import chain
 
 __all__ = ["Job", "Native", "spread"]
 
-#: Nanoseconds that a helper waits for the next job before it parks.
-_PATIENCE = 100_000
-#: How often it looks at the gate before it lets others have its core.
+#: How often a helper lets others have its core before it parks, and how often it looks at the gate in between. That is
+#: some 100 us of its own time: while others have the core, it waits at no cost.
+_ROUNDS = 100
 _LOOKS = 32
+#: Elements of jobs, since helpers were woken last, from which on it is worth to wake them. To be woken takes about as
+#: long as the work on so many; the next jobs then find them awake.
+_WAKE_ELEMENTS = 1 << 20
 #: Helpers of one job at most. The free seats must fit into the low 16 bits of the gate.
 _MOST_HELPERS = 255
 
 # Words of the team's memory, in 64 bits each. What different threads write lies in different cache lines.
 _LINE = 16
 _GATE, _TICKET, _DONE, _OWNER, _JOB = (k * _LINE for k in range(5))
-_YIELD, _CLOCK, _ACQUIRE, _RELEASE = (_JOB + k for k in range(1, 5))
+_CREDIT, _YIELD, _ACQUIRE, _RELEASE = (_JOB + k for k in range(1, 5))
 #: Of each helper whether it is parked, then the address of its lock.
 _HELPERS = 5 * _LINE
 
@@ -65,7 +68,7 @@ _PAUSE = {
 }
 
 #: ``loop(team, null, k)`` serves as helper `k` and does not return. ``loop(team, job, n)`` does a job with `n` helpers
-#: at most. A job: the number of its tasks, whether to wake helpers, where the row of each task begins, where the last
+#: at most. A job: the number of its tasks, that of their elements, where the row of each task begins, where the last
 #: one ends. A row: of each call the function and its arguments.
 _SOURCE = """
 DECLARED
@@ -82,19 +85,6 @@ yield:
   ret i64 0
 stay:
   ret i64 %more
-}
-
-define internal i64 @now(ptr %team) nounwind {
-  %time = alloca [2 x i64]
-  %place = getelementptr i64, ptr %team, i64 CLOCK
-  %function = load ptr, ptr %place
-  %ignored = call i32 %function(i32 MONOTONIC, ptr %time)
-  %seconds = load i64, ptr %time
-  %rest_place = getelementptr i64, ptr %time, i64 1
-  %rest = load i64, ptr %rest_place
-  %whole = mul i64 %seconds, 1000000000
-  %sum = add i64 %whole, %rest
-  ret i64 %sum
 }
 
 define internal void @work(ptr %ticket, ptr %job) nounwind {
@@ -157,12 +147,11 @@ sleep:
   %ignored = call i32 %acquire(ptr %lock, i32 1)
   br label %up
 up:
-  %woken = call i64 @now(ptr %team)
   br label %look
 look:
   %seen = phi i64 [ %last, %up ], [ %seen, %wait ], [ %seen, %rested ], [ %number, %inside ]
-  %since = phi i64 [ %woken, %up ], [ %since, %wait ], [ %since, %rested ], [ %out, %inside ]
   %looks = phi i64 [ 0, %up ], [ %looks_more, %wait ], [ 0, %rested ], [ 0, %inside ]
+  %rounds = phi i64 [ 0, %up ], [ %rounds, %wait ], [ %rounds_more, %rested ], [ 0, %inside ]
   %word = load atomic i64, ptr %gate monotonic, align 8
   %seats = and i64 %word, 65535
   %number = lshr i64 %word, 16
@@ -179,16 +168,14 @@ inside:
   %job = load ptr, ptr %job_place
   call void @work(ptr %ticket, ptr %job)
   %count = atomicrmw add ptr %done, i64 1 release
-  %out = call i64 @now(ptr %team)
   br label %look
 wait:
   %looks_more = call i64 @rest(ptr %team, i64 %looks)
   %yielded = icmp eq i64 %looks_more, 0
   br i1 %yielded, label %rested, label %look
 rested:
-  %now = call i64 @now(ptr %team)
-  %waited = sub i64 %now, %since
-  %tired = icmp ugt i64 %waited, PATIENCE
+  %rounds_more = add i64 %rounds, 1
+  %tired = icmp eq i64 %rounds_more, ROUNDS
   br i1 %tired, label %park, label %look
 }
 
@@ -201,7 +188,8 @@ define internal void @lead(ptr %team, ptr %job, i64 %helpers) noinline nounwind 
   %job_place = getelementptr i64, ptr %team, i64 JOB
   %release_place = getelementptr i64, ptr %team, i64 RELEASE
   %first = getelementptr i64, ptr %team, i64 HELPERS
-  %wake_place = getelementptr i64, ptr %job, i64 1
+  %credit_place = getelementptr i64, ptr %team, i64 CREDIT
+  %weight_place = getelementptr i64, ptr %job, i64 1
   %is_single = icmp eq i64 %helpers, 0
   br i1 %is_single, label %alone, label %ask
 ask:
@@ -220,8 +208,12 @@ open:
   %next_number = add i64 %before, 65536
   %opened = or i64 %next_number, %helpers
   store atomic i64 %opened, ptr %gate seq_cst, align 8
-  %wake = load i64, ptr %wake_place
-  %is_worth = icmp ne i64 %wake, 0
+  %weight = load i64, ptr %weight_place
+  %credit = load i64, ptr %credit_place
+  %credit_now = add i64 %credit, %weight
+  %is_worth = icmp uge i64 %credit_now, WORTH
+  %credit_left = select i1 %is_worth, i64 0, i64 %credit_now
+  store i64 %credit_left, ptr %credit_place
   br i1 %is_worth, label %each, label %lead
 each:
   %k = phi i64 [ 0, %open ], [ %k_next, %woken ]
@@ -298,14 +290,14 @@ def _source(triple: str = "") -> str:
         "OWNER": _OWNER,
         "JOB": _JOB,
         "YIELD": _YIELD,
-        "CLOCK": _CLOCK,
+        "CREDIT": _CREDIT,
         "ACQUIRE": _ACQUIRE,
         "RELEASE": _RELEASE,
         "HELPERS": _HELPERS,
         "LINE": _LINE,
         "LOOKS": _LOOKS,
-        "PATIENCE": _PATIENCE,
-        "MONOTONIC": time.CLOCK_MONOTONIC,
+        "ROUNDS": _ROUNDS,
+        "WORTH": _WAKE_ELEMENTS,
     }
     text = _SOURCE
     for word, value in words.items():
@@ -332,9 +324,7 @@ class _Team:
         self.address: int = self._memory.ctypes.data
         self.helpers = 0
         self._lock = threading.Lock()
-        system = ctypes.CDLL(None)
-        self._memory[_YIELD] = _address(system.sched_yield)
-        self._memory[_CLOCK] = _address(system.clock_gettime)
+        self._memory[_YIELD] = _address(ctypes.CDLL(None).sched_yield)
         self._memory[_ACQUIRE] = _address(_acquire)
         self._memory[_RELEASE] = _address(_release)
 
@@ -410,13 +400,13 @@ class Job:
 
     __slots__ = ("_count", "_kept", "_memory", "_place")
 
-    def __init__(self, tasks: Sequence[Sequence[Native]], wake: bool) -> None:
+    def __init__(self, tasks: Sequence[Sequence[Native]], elements: int) -> None:
         rows = [(_address(call.function), *call.arguments) for task in tasks for call in task]
         ends = list(itertools.accumulate((len(task) for task in tasks), initial=0))
         head = 2 + len(ends)
         self._memory = np.empty(head + 4 * len(rows), np.int64)
         self._place: int = self._memory.ctypes.data
-        self._memory[:2] = len(tasks), wake
+        self._memory[:2] = len(tasks), elements
         self._memory[2:head] = [self._place + 8 * (head + 4 * end) for end in ends]
         self._memory[head:] = np.array(rows, np.int64).reshape(-1)
         self._count, self._kept = len(tasks), tasks
@@ -430,19 +420,19 @@ class Job:
         team.function(team.address, self._place, helpers)
 
 
-#: Where there are a 64-bit POSIX system's functions. Elsewhere workers do the tasks.
-_FOUND = hasattr(time, "CLOCK_MONOTONIC") and hasattr(os, "sched_yield") and ctypes.sizeof(ctypes.c_void_p) == 8
+#: A POSIX system with 64-bit addresses. Elsewhere workers do the tasks.
+_FOUND = hasattr(os, "sched_yield") and ctypes.sizeof(ctypes.c_void_p) == 8
 
 
-def spread(tasks: Sequence[Sequence[Native]], wake: bool = True) -> Callable[[], object]:
+def spread(tasks: Sequence[Sequence[Native]], elements: int) -> Callable[[], object]:
     """Return a call that does all tasks, on all cores, and returns when the last is done.
 
     Parameters
     ----------
     tasks
         The calls of each task. Tasks are independent of each other.
-    wake
-        Whether a helper that sleeps is worth waking up.
+    elements
+        How many elements they read and write in all, nearly.
     """
     tasks = [task for task in tasks if task]
     if len(tasks) == 1 and len(tasks[0]) == 1:
@@ -451,4 +441,4 @@ def spread(tasks: Sequence[Sequence[Native]], wake: bool = True) -> Callable[[],
         _code.make()
     if _code.function is None:
         return threads.parallel([chain([(call, ()) for call in task]) for task in tasks])
-    return Job(tasks, wake)
+    return Job(tasks, elements)

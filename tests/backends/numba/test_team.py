@@ -79,6 +79,8 @@ end:
 YIELD: int = ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0
 #: Yields: for ever, as far as a test can tell; and a moment.
 LONG, SHORT = 10_000_000, 2000
+#: Elements for which helpers are woken.
+LARGE = team._WAKE_ELEMENTS
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +111,7 @@ class Cells:
         self.cells = np.zeros((count, 8), np.int64)
         self.expected = int("".join(map(str, digits)))
         rows = [[Native(append, (cell.ctypes.data, d, times), cell) for d in digits] for cell in self.cells]
-        self._call = spread(rows, wake)
+        self._call = spread(rows, LARGE if wake else 0)
 
     def run(self) -> None:
         self.cells[:] = 0
@@ -117,10 +119,10 @@ class Cells:
         assert self.cells[:, 0].tolist() == [self.expected] * len(self.cells)
 
 
-def meeting(meet: Any, count: int, patience: int = LONG, wake: bool = True) -> bool:
+def meeting(meet: Any, count: int, patience: int = LONG, elements: int = LARGE) -> bool:
     """Return whether `count` tasks were under way at once."""
     cells = np.array([0, count, patience, 0], np.int64)
-    spread([[Native(meet, (cells.ctypes.data, YIELD, 0), cells)] for _ in range(count)], wake)()
+    spread([[Native(meet, (cells.ctypes.data, YIELD, 0), cells)] for _ in range(count)], elements)()
     assert cells[0] == count, "each came once"
     return bool(cells[3] == 0)
 
@@ -150,10 +152,10 @@ def test_each_task_is_done_once_a_call(append: Any, workers: int, count: int, wa
 def test_a_task_without_calls_is_none(append: Any) -> None:
     cell = np.zeros(1, np.int64)
     native = Native(append, (cell.ctypes.data, 5, 0), cell)
-    spread([[], [native], [], [native, native]])()
+    spread([[], [native], [], [native, native]], 0)()
     assert cell[0] in (555, 55, 5)  # both tasks write one cell, perhaps at once
     cell[:] = 0
-    spread([[], [native]])()
+    spread([[], [native]], 0)()
     assert cell[0] == 5
 
 
@@ -174,18 +176,26 @@ def test_with_one_worker_the_caller_is_alone(meet: Any) -> None:
 def test_a_job_that_is_not_worth_it_wakes_nobody(meet: Any) -> None:
     assert meeting(meet, 4)
     park()
-    assert not meeting(meet, 2, SHORT, wake=False)
+    assert not meeting(meet, 2, SHORT, elements=0)
+
+
+def test_many_jobs_together_are_worth_it(meet: Any) -> None:
+    assert meeting(meet, 4)
+    park()
+    met = [meeting(meet, 2, SHORT, elements=LARGE // 4) for _ in range(3)]
+    assert met == [False] * 3
+    assert meeting(meet, 2, elements=LARGE // 4)
 
 
 def test_helpers_that_spin_take_part_unasked(meet: Any) -> None:
-    # They spin for 0.1 ms after a job; on a machine with other work, they may not get to it each time.
-    assert any(meeting(meet, 2) and meeting(meet, 2, SHORT, wake=False) for _ in range(1000))
+    # They spin for some 0.1 ms after a job; on a machine with other work, they may not get to it each time.
+    assert any(meeting(meet, 2) and meeting(meet, 2, SHORT, elements=0) for _ in range(1000))
 
 
 def test_no_helper_misses_the_call_while_it_parks(meet: Any) -> None:
     assert meeting(meet, 2)
     for trial in range(300):
-        end = time.perf_counter() + (70 + trial % 60) * 1e-6  # it parks after 0.1 ms
+        end = time.perf_counter() + (70 + trial % 60) * 1e-6  # about when it parks
         while time.perf_counter() < end:
             pass
         assert meeting(meet, 2)
@@ -229,13 +239,13 @@ def test_nobody_waits_for_another_caller(meet: Any) -> None:
     # A job that lasts until the other one is done.
     cells = np.array([0, 4, LONG, 0], np.int64)
     native = Native(meet, (cells.ctypes.data, YIELD, 0), cells)
-    first = threading.Thread(target=spread([[native], [native]]))
+    first = threading.Thread(target=spread([[native], [native]], LARGE))
     first.start()
     while cells[0] < 2:
         time.sleep(0.001)
     cells_then = np.array([0, 1, LONG, 0], np.int64)
     alone = Native(meet, (cells_then.ctypes.data, YIELD, 0), cells_then)
-    spread([[alone], [alone]])()
+    spread([[alone], [alone]], LARGE)()
     assert cells_then.tolist() == [2, 1, LONG, 0]
     cells[0] += 2
     first.join()
@@ -276,7 +286,7 @@ threads.set_worker_count(4)
 append = compiler._compile({append!r})
 def job():
     cells = np.zeros((8, 8), np.int64)
-    return spread([[Native(append, (c.ctypes.data, 1, 0), c)] for c in cells])
+    return spread([[Native(append, (c.ctypes.data, 1, 0), c)] for c in cells], 1 << 18)
 def forever():
     run = job()
     while True:
