@@ -5,13 +5,13 @@ renewing part holds element-wise work alone, so all that can fail has run before
 these parts the order is the program's. What no output needs is left out.
 
 Fusion: equations in a row over one large shape become a group that the engine runs block by block, so that their
-intermediate results stay in cache; see `fusion` for what may join.
+intermediate results stay in cache; see `fusion` for what may join. Where the engine compiles, small ones do, too.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from symgraph.program.fusion import REDUCTIONS, Fusion, extent
@@ -24,10 +24,14 @@ __all__ = ["Schedule", "schedule"]
 BLOCKED_BYTES = 1 << 18
 #: Bytes for which cutting pays for a single equation, too: the pieces run on all cores.
 SPREAD_BYTES = 1 << 22
+#: Bytes of one operand below which a compiled group pays only if it has so many equations: what counts is the calls.
+_TINY_BYTES, _MANY = 1 << 10, 5
 #: Bytes of the widest element.
 _WIDEST = 8
 #: An equation of at most this many elements is moved before a group that it stands in the middle of.
 _SMALL = 1 << 12
+
+Compiles = Callable[[Equation], bool]
 
 
 @dataclass
@@ -50,7 +54,11 @@ class Schedule:
 
 
 def schedule(
-    program: Program, first: Sequence[Value], stores: Sequence[tuple[Value, Value]], fuse: bool = True
+    program: Program,
+    first: Sequence[Value],
+    stores: Sequence[tuple[Value, Value]],
+    fuse: bool = True,
+    compiles: Compiles | None = None,
 ) -> Schedule:
     """Order the equations of a program.
 
@@ -64,6 +72,8 @@ def schedule(
         Pairs (new value, input that it renews); computed in the first half, after everything else in it.
     fuse
         Whether to form groups.
+    compiles
+        Tells which equations the engine compiles. Groups of these alone pay at any size: they are one call.
     """
     needed = program.needed([*first, *(new for new, _ in stores)])
     wanted = needed | program.needed(program.outputs)
@@ -85,7 +95,7 @@ def schedule(
     for number in range(3):
         begins.append(len(steps))
         part = [e for e, p in zip(program.equations, part_of, strict=True) if p == number]
-        steps += _grouped(part, number) if fuse else [Step([e], part=number) for e in part]
+        steps += _grouped(part, number, compiles) if fuse else [Step([e], part=number) for e in part]
     return Schedule(steps, commit=begins[1], second=begins[2])
 
 
@@ -111,27 +121,38 @@ def _settle_renewals(equations: Sequence[Equation], first: Sequence[Value], part
                 kept.update(map(id, equation.inputs))
 
 
-def _grouped(equations: Sequence[Equation], part: int) -> list[Step]:
+def _grouped(equations: Sequence[Equation], part: int, compiles: Compiles | None) -> list[Step]:
     steps: list[Step] = []
     fusion = Fusion()
 
+    def large(equation: Equation) -> bool:
+        return _bytes(equation) >= BLOCKED_BYTES
+
     def flush() -> Fusion:
         group = fusion.equations
-        if group:
+        if group and not large(group[0]) and len(group) < (2 if _bytes(group[0]) >= _TINY_BYTES else _MANY):
+            steps.extend(Step([e], part=part) for e in group)
+        elif group:
             steps.append(Step(group, len(group) > 1 or _bytes(group[0]) >= SPREAD_BYTES, part, fusion.axes))
         return Fusion()
 
     for equation in equations:
-        large = _bytes(equation) >= BLOCKED_BYTES
-        if large and fusion.take(equation):
+        fits = wide = large(equation)
+        if not wide and compiles is not None:
+            fits = equation.primitive.kind == "map" and equation.outputs[0].size > 0 and compiles(equation)
+        if fits and fusion.take(equation):
             continue
         if fusion.equations:
-            small = equation.primitive.kind == "view" or equation.outputs[0].size <= _SMALL
-            if large or not small or fusion.reads(equation):
+            aside = equation.primitive.kind == "view" or equation.outputs[0].size <= _SMALL
+            other = wide or (fits and not large(fusion.equations[0]))
+            if other or not aside or fusion.reads(equation):
                 fusion = flush()
-        if not (large and fusion.take(equation)):
+        if not (fits and fusion.take(equation)):
             steps.append(Step([equation], part=part))
     flush()
+    if compiles is not None and part == 1 and len(steps) > 1:
+        # Updates that are one call of machine code cannot be cut in two; else NumPy's calls are cheaper to protect.
+        return _grouped(equations, part, None)
     return steps
 
 

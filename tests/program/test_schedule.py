@@ -24,11 +24,16 @@ def inputs(*shapes: tuple[int, ...]) -> tuple[Recorder, list[Recorded]]:
 
 
 def scheduled(
-    recorder: Recorder, first: Sequence[Recorded], second: Sequence[Recorded] = (), stores: Any = (), fuse: bool = True
+    recorder: Recorder,
+    first: Sequence[Recorded],
+    second: Sequence[Recorded] = (),
+    stores: Any = (),
+    fuse: bool = True,
+    compiles: Any = None,
 ) -> Schedule:
     pairs = [(new.value, old.value) for new, old in stores]
     recorder.program.outputs = [*(x.value for x in (*first, *second)), *(new for new, _ in pairs)]
-    return schedule(recorder.program, [x.value for x in first], pairs, fuse)
+    return schedule(recorder.program, [x.value for x in first], pairs, fuse, compiles)
 
 
 def part(made: Schedule, number: int) -> list[str]:
@@ -52,9 +57,15 @@ def _needed(case: Case, results: Sequence[Value]) -> set[int]:
     return needed
 
 
-@given(case=cases(), fuse=st.booleans(), small=st.booleans())
+def _arithmetic(equation: Equation) -> bool:
+    return equation.primitive.name in ("add", "subtract", "multiply", "divide", "sqrt", "square")
+
+
+@given(case=cases(), fuse=st.booleans(), small=st.booleans(), compiles=st.sampled_from([None, _arithmetic]))
 @settings(max_examples=200)
-def test_everything_needed_runs_once_and_after_what_it_reads(case: Case, fuse: bool, small: bool) -> None:
+def test_everything_needed_runs_once_and_after_what_it_reads(
+    case: Case, fuse: bool, small: bool, compiles: Any
+) -> None:
     program = case.program
     note(str(case))
     pairs = [(program.outputs[o], program.inputs[i]) for o, i in case.stores]
@@ -64,7 +75,8 @@ def test_everything_needed_runs_once_and_after_what_it_reads(case: Case, fuse: b
         if small:
             patch.setattr(module, "BLOCKED_BYTES", 8)
             patch.setattr(module, "_SMALL", 4)
-        made = schedule(program, first, pairs, fuse)
+            patch.setattr(module, "_TINY_BYTES", 8)
+        made = schedule(program, first, pairs, fuse, compiles)
     order: list[Equation] = [e for s in made.steps for e in s.equations]
     assert {id(e) for e in order} == _needed(case, program.outputs)
     assert len({id(e) for e in order}) == len(order)
@@ -243,3 +255,41 @@ def test_a_group_does_not_reach_across_parts() -> None:
     shown = recorder.exp(recorder.sin(g))
     made = scheduled(recorder, [shown], [], [(w - shown * 0.5, w)])
     assert _blocks(made) == [["sin", "exp"], ["multiply", "subtract"]]
+
+
+# -- small groups that are compiled -----------------------------------------------------------------------------------
+
+
+def _chain(x: Recorded, length: int) -> Recorded:
+    for _ in range(length):
+        x = x * x + x
+    return x
+
+
+def test_small_groups_are_formed_of_what_is_compiled_alone() -> None:
+    recorder, (x,) = inputs((256,))
+    y = recorder.exp(_chain(recorder.exp(_chain(x, 1)), 1))
+    assert _blocks(scheduled(recorder, [y])) == []
+    assert _blocks(scheduled(recorder, [y], compiles=_arithmetic)) == [["multiply", "add"]] * 2
+
+
+def test_tiny_groups_need_many_equations() -> None:
+    recorder, (x, y) = inputs((4,), (5,))
+    made = scheduled(recorder, [_chain(x, 2), _chain(y, 3)], compiles=_arithmetic)
+    assert _blocks(made) == [["multiply", "add"] * 3]
+    assert [len(s.equations) for s in made.steps] == [1, 1, 1, 1, 6]
+
+
+def test_nothing_small_takes_a_large_group_apart() -> None:
+    recorder, (x, s) = inputs(LARGE, (256,))
+    a, small = recorder.sin(x), _chain(s, 1)
+    made = scheduled(recorder, [recorder.cos(a), small], compiles=_arithmetic)
+    assert _blocks(made) == [["sin", "cos"]]
+    assert [len(step.equations) for step in made.steps] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("sizes", [(256,), (256, 300)])
+def test_small_renewals_are_compiled_if_they_are_one_call(sizes: tuple[int, ...]) -> None:
+    recorder, weights = inputs(*((n,) for n in sizes))
+    made = scheduled(recorder, [], stores=[(_chain(w, 1), w) for w in weights], compiles=_arithmetic)
+    assert _blocks(made) == ([["multiply", "add"]] if len(sizes) == 1 else [])
