@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from symgraph.backends.numba.compiler import available
+from symgraph.backends.numba.forms import refusal
 from symgraph.backends.numba.group import group
 from symgraph.backends.numba.kernels import Kernel
 from symgraph.backends.numba.tiered import Tiered
@@ -200,7 +202,8 @@ class Plan:
 
     def _scheduled(self, program: Program, stores: Sequence[tuple[int, int]]) -> Schedule:
         first = [v for k, v in enumerate(program.outputs) if k in self._half]
-        return schedule(program, first, self._pairs(program, stores), fuse="fuse" not in self.options.off)
+        compiles = _compiles if self.options.jit != "off" and available() else None
+        return schedule(program, first, self._pairs(program, stores), "fuse" not in self.options.off, compiles)
 
     def _laid_out(
         self, program: Program, made: Schedule, stores: Sequence[tuple[int, int]], pack: bool = True
@@ -525,6 +528,10 @@ def _runner(calls: Sequence[Prepared], whole: bool = False) -> Callable[[], None
         single() if single.whole else protected()
 
     return run_single
+
+
+def _compiles(equation: Equation) -> bool:
+    return refusal(equation) is None
 
 
 def _quiet(run: Callable[[], None]) -> Callable[[], None]:
