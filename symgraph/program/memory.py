@@ -760,7 +760,7 @@ def _best_fit(buffers: Sequence[Buffer]) -> None:
 
 #: Up to so many buffers are placed one by one, too, and the largest so many in several orders: both cost the square of
 #: the number.
-_MANY, _FEW = 8192, 128
+_MANY, _FEW = 8192, 256
 #: What is above the bound by less than this share is not worth another packing.
 _SLACK = 1 / 128
 #: Packings tried from each order.

@@ -13,11 +13,12 @@ from symgraph.errors import ArgumentError
 from symgraph.program.passes import PIPELINE
 
 
-def trainer() -> mx.executor.Executor:
+def trainer(jit: str | None = None) -> mx.executor.Executor:
     net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=2, name="fc")
     loss = mx.sym.LinearRegressionOutput(mx.sym.tanh(net, name="act"), mx.sym.Variable("label"), name="loss")
     step = mx.sym.training_step(loss, "rmsprop_update", lr=0.01)
-    executor = step.simple_bind(mx.cpu(), data=(4, 3), label=(4, 2))
+    options = mx.executor.Options() if jit is None else mx.executor.Options(jit=jit)
+    executor = step.simple_bind(mx.cpu(), options=options, data=(4, 3), label=(4, 2))
     executor.arg_dict["fc_weight"][:] = 0.5
     return executor
 
@@ -54,7 +55,7 @@ def test_what_renews_comes_after_everything_that_can_fail() -> None:
 
 
 def test_names_are_those_of_the_graph() -> None:
-    text = trainer().explain()
+    text = trainer("off").explain()  # compiled, the update would be one group
     assert re.search(r"matmul\(data, flat_weight\[:6\]\.reshape\(2, 3\)\.T, out=b\d+\)", text)
     assert re.search(r"subtract\(flat_weight, b\d+, out=flat_weight\)", text)
     assert "multiply((1.0 - gamma1)" in text
@@ -75,7 +76,7 @@ def test_a_fused_group_is_shown_with_its_scratch(monkeypatch: pytest.MonkeyPatch
 
 
 def test_measuring_changes_nothing() -> None:
-    executor = trainer()
+    executor = trainer("off")
     executor.forward(is_train=True, data=np.ones((4, 3)), label=np.ones((4, 2)))
     arrays = {**executor.arg_dict, **executor.aux_dict}
     before = {n: x.asnumpy() for n, x in arrays.items()}

@@ -404,6 +404,9 @@ class Plan:
         buffer = self.layout.places[id(result)].buffer
         if buffer.kind != "arena" or buffer.parent is not None:  # else they are one object already
             operands = [out if _same(x, out) else x for x in operands]
+        if equation.primitive.name in _ARITHMETIC and any(x.shape == out.shape for x in operands) and out.size > 1:
+            # Of an operand without axes NumPy knows at once that it is one number: faster by far for small arrays.
+            operands = [x.reshape(()) if x.size == 1 else x for x in operands]
         scratch = None
         if step.workspace is not None:
             b = step.workspace
@@ -504,6 +507,10 @@ def _prepared(call: Call) -> Prepared:
     """Return a call that needs no arguments any more."""
     function: Prepared = call[0]
     return functools.partial(function, *call[1:]) if len(call) > 1 else function
+
+
+#: What computes each element alone, so that it does not matter how NumPy goes through them.
+_ARITHMETIC = frozenset(("add", "subtract", "multiply", "divide"))
 
 
 def _plain(calls: Sequence[Prepared]) -> bool:

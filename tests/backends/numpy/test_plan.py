@@ -475,7 +475,8 @@ def test_an_interrupt_leaves_all_inputs_renewed_or_none(update: Callable[[], Any
     recorder, new = update()
     arrays = [data(v.shape, v.dtype, k, special=0) for k, v in enumerate(recorder.program.inputs)]
     with engine(2, 4096 if update is update_blocks else None):
-        plan = made(recorder, new, arrays, stores=[(k, k) for k in range(len(new))])
+        # Compiled, small updates would be one group, too.
+        plan = made(recorder, new, arrays, stores=[(k, k) for k in range(len(new))], options=Options(jit="off"))
         assert any(s.blocked for s in plan.layout.steps) == (update is update_blocks)
         native = module._plain([c for calls in plan.calls for c in calls])
         assert native == (update in (update_calls, update_copies))
@@ -487,7 +488,7 @@ def test_an_interrupt_leaves_all_inputs_renewed_or_none(update: Callable[[], Any
 def test_without_this_care_an_interrupt_leaves_half_an_update() -> None:
     recorder, new = update_calls()
     arrays = [data(v.shape, v.dtype, k, special=0) for k, v in enumerate(recorder.program.inputs)]
-    plan = made(recorder, new, arrays, stores=[(k, k) for k in range(len(new))])
+    plan = made(recorder, new, arrays, stores=[(k, k) for k in range(len(new))], options=Options(jit="off"))
 
     def carelessly() -> None:
         for calls in plan.calls:
@@ -518,6 +519,21 @@ def test_a_run_after_an_interrupted_one_is_right() -> None:
             array[...] = a
             plan.run()
             assert same_bits(plan.outputs[0], expected)
+
+
+def test_an_operand_of_one_element_has_no_axes() -> None:
+    recorder, (x, one, row) = inputs((10, 1), (1,), (1, 1, 3))
+    results = [x + one, one * x, row - one, recorder.power(x, one), one / recorder.reshape(one, (1, 1))]
+    arrays = [data(v.shape, v.dtype, k) for k, v in enumerate(recorder.program.inputs)]
+    plan = made(recorder, results, arrays)
+    plan.run()
+    for result, expected in zip(plan.outputs, eager.run(recorder.program, arrays), strict=True):
+        assert same_bits(result, expected)
+    operands = {
+        step.equations[0].primitive.name: c.args[:2] for step, (c,) in zip(plan.layout.steps, plan.calls, strict=True)
+    }
+    flat = {name: [x.ndim for x in pair] for name, pair in operands.items()}
+    assert flat == {"add": [2, 0], "multiply": [0, 2], "subtract": [3, 0], "power": [2, 1], "divide": [1, 2]}
 
 
 def test_numpys_dispatchers_are_not_taken_for_native_code() -> None:
