@@ -18,6 +18,9 @@ threads are in machine code all the time, and a task is a row of calls of compil
   word back and releases the lock: once for each time that it is waited for. This takes several microseconds, so it is
   done when there has been work for as long as that. But an owner needs nobody: if helpers come late, the tasks are
   done.
+* Linux may wake a helper on the owner's own core, in virtual machines above all, where a core that sleeps may not be
+  there; and it takes milliseconds to move it. So an owner writes down its core. A helper that finds itself there
+  gives up that core and takes it back at once: it has been moved then. What it was forbidden stays so.
 
 No helper holds Python's interpreter lock or returns to Python: no call waits for another thread's Python, and when the
 process ends helpers are only stopped. A job is one call of machine code, so Ctrl-C cannot cut it in two.
@@ -31,6 +34,7 @@ import contextlib
 import ctypes
 import itertools
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -56,7 +60,7 @@ _MOST_HELPERS = 255
 # Words of the team's memory, in 64 bits each. What different threads write lies in different cache lines.
 _LINE = 16
 _GATE, _TICKET, _DONE, _OWNER, _JOB = (k * _LINE for k in range(5))
-_CREDIT, _YIELD, _ACQUIRE, _RELEASE = (_JOB + k for k in range(1, 5))
+_CREDIT, _CORE, _YIELD, _ACQUIRE, _RELEASE, _GET_CORE, _GET_CORES, _SET_CORES = (_JOB + k for k in range(1, 9))
 #: Of each helper whether it is parked, then the address of its lock.
 _HELPERS = 5 * _LINE
 
@@ -85,6 +89,52 @@ yield:
   ret i64 0
 stay:
   ret i64 %more
+}
+
+define internal i64 @core(ptr %team) nounwind {
+  %place = getelementptr i64, ptr %team, i64 GET_CORE
+  %function = load ptr, ptr %place
+  %is_known = icmp ne ptr %function, null
+  br i1 %is_known, label %ask, label %unknown
+ask:
+  %answer = call i32 %function()
+  %core = sext i32 %answer to i64
+  ret i64 %core
+unknown:
+  ret i64 -1
+}
+
+define internal void @part(ptr %team) nounwind {
+  %cores = alloca [16 x i64]
+  %get_place = getelementptr i64, ptr %team, i64 GET_CORES
+  %set_place = getelementptr i64, ptr %team, i64 SET_CORES
+  %owners_place = getelementptr i64, ptr %team, i64 CORE
+  %owners = load atomic i64, ptr %owners_place monotonic, align 8
+  %own = call i64 @core(ptr %team)
+  %is_same = icmp eq i64 %own, %owners
+  %is_known = icmp ult i64 %own, 1024
+  %must = and i1 %is_same, %is_known
+  br i1 %must, label %get, label %end
+get:
+  %get_cores = load ptr, ptr %get_place
+  %failed = call i32 %get_cores(i32 0, i64 128, ptr %cores)
+  %has = icmp eq i32 %failed, 0
+  br i1 %has, label %set, label %end
+set:
+  %set_cores = load ptr, ptr %set_place
+  %index = lshr i64 %own, 6
+  %shift = and i64 %own, 63
+  %bit = shl i64 1, %shift
+  %word = getelementptr i64, ptr %cores, i64 %index
+  %all = load i64, ptr %word
+  %others = xor i64 %all, %bit
+  store i64 %others, ptr %word
+  %moved = call i32 %set_cores(i32 0, i64 128, ptr %cores)
+  store i64 %all, ptr %word
+  %restored = call i32 %set_cores(i32 0, i64 128, ptr %cores)
+  br label %end
+end:
+  ret void
 }
 
 define internal void @work(ptr %ticket, ptr %job) nounwind {
@@ -147,6 +197,7 @@ sleep:
   %ignored = call i32 %acquire(ptr %lock, i32 1)
   br label %up
 up:
+  call void @part(ptr %team)
   br label %look
 look:
   %seen = phi i64 [ %last, %up ], [ %seen, %wait ], [ %seen, %rested ], [ %number, %inside ]
@@ -174,6 +225,7 @@ wait:
   %yielded = icmp eq i64 %looks_more, 0
   br i1 %yielded, label %rested, label %look
 rested:
+  call void @part(ptr %team)
   %rounds_more = add i64 %rounds, 1
   %tired = icmp eq i64 %rounds_more, ROUNDS
   br i1 %tired, label %park, label %look
@@ -204,6 +256,9 @@ open:
   store atomic i64 0, ptr %ticket monotonic, align 8
   store atomic i64 0, ptr %done monotonic, align 8
   store ptr %job, ptr %job_place
+  %core_place = getelementptr i64, ptr %team, i64 CORE
+  %core = call i64 @core(ptr %team)
+  store atomic i64 %core, ptr %core_place monotonic, align 8
   %before = load atomic i64, ptr %gate monotonic, align 8
   %next_number = add i64 %before, 65536
   %opened = or i64 %next_number, %helpers
@@ -291,6 +346,10 @@ def _source(triple: str = "") -> str:
         "JOB": _JOB,
         "YIELD": _YIELD,
         "CREDIT": _CREDIT,
+        "GET_CORES": _GET_CORES,
+        "GET_CORE": _GET_CORE,
+        "SET_CORES": _SET_CORES,
+        "CORE": _CORE,
         "ACQUIRE": _ACQUIRE,
         "RELEASE": _RELEASE,
         "HELPERS": _HELPERS,
@@ -324,7 +383,12 @@ class _Team:
         self.address: int = self._memory.ctypes.data
         self.helpers = 0
         self._lock = threading.Lock()
-        self._memory[_YIELD] = _address(ctypes.CDLL(None).sched_yield)
+        system = ctypes.CDLL(None)
+        self._memory[_YIELD] = _address(system.sched_yield)
+        if sys.platform == "linux" and hasattr(system, "sched_getcpu"):
+            self._memory[_GET_CORE] = _address(system.sched_getcpu)
+            self._memory[_GET_CORES] = _address(system.sched_getaffinity)
+            self._memory[_SET_CORES] = _address(system.sched_setaffinity)
         self._memory[_ACQUIRE] = _address(_acquire)
         self._memory[_RELEASE] = _address(_release)
 

@@ -258,6 +258,31 @@ def test_a_worker_does_all_itself(meet: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert not meeting(meet, 2, SHORT)
 
 
+def helpers() -> list[int]:
+    """Return the system's numbers of the helpers."""
+    found = [t.native_id for t in threading.enumerate() if t.name.startswith("symgraph-team-")]
+    return [number for number in found if number is not None]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system does not say who may use which core")
+def test_helpers_keep_to_the_cores_that_they_may_use(append: Any, meet: Any) -> None:
+    assert meeting(meet, 4)
+    everything = os.sched_getaffinity(0)
+    job = Cells(append, 50, times=1000)
+    try:
+        for allowed in [*({core} for core in everything), everything]:
+            for number in (0, *helpers()):
+                os.sched_setaffinity(number, allowed)
+            for _ in range(300):
+                job.run()
+            park()
+            assert meeting(meet, 4)
+            assert [os.sched_getaffinity(number) for number in helpers()] == [allowed] * len(helpers())
+    finally:
+        for number in (0, *helpers()):
+            os.sched_setaffinity(number, everything)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_has_helpers_of_its_own(append: Any, meet: Any) -> None:
