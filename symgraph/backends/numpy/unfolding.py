@@ -429,6 +429,10 @@ def _merge(x: Array) -> Array:
     return as_strided(x, (*x.shape[:-2], rows * row), (*x.strides[:-2], x.strides[-1]))
 
 
+#: Elements written by compiled loops below which splitting does not pay; NumPy's limit is `threads.SPLIT_ELEMENTS`.
+_SPLIT_COMPILED = 1 << 15
+
+
 def spread(make: Callable[..., list[Step]], arrays: Sequence[Array], elements: int, *args: int) -> list[Step]:
     """Return the steps that ``make(*arrays, *args)`` returns, spread over the workers if `elements` are many.
 
@@ -438,4 +442,5 @@ def spread(make: Callable[..., list[Step]], arrays: Sequence[Array], elements: i
     axis = 0 if images >= worker_count() else 1
     cuts = [(slice(None),) * axis + (slice(*part),) for part in split((images, channels)[axis], elements)]
     plain = parallel([chain(make(*(x[cut] for x in arrays), *args)) for cut in cuts])
-    return [(Planewise(plain, arrays, lambda _, *pieces: make(*pieces, *args), axes=2, lanes=len(cuts)), ())]
+    lanes = worker_count() if elements >= _SPLIT_COMPILED else 1
+    return [(Planewise(plain, arrays, lambda _, *pieces: make(*pieces, *args), axes=2, lanes=lanes), ())]
