@@ -202,7 +202,7 @@ class Plan:
 
     def _scheduled(self, program: Program, stores: Sequence[tuple[int, int]]) -> Schedule:
         first = [v for k, v in enumerate(program.outputs) if k in self._half]
-        compiles = _compiles if self.options.jit != "off" and available() else None
+        compiles = _compiler() if self.options.jit != "off" and available() else None
         return schedule(program, first, self._pairs(program, stores), "fuse" not in self.options.off, compiles)
 
     def _laid_out(
@@ -537,8 +537,18 @@ def _runner(calls: Sequence[Prepared], whole: bool = False) -> Callable[[], None
     return run_single
 
 
-def _compiles(equation: Equation) -> bool:
-    return refusal(equation) is None
+def _compiler() -> Callable[[Equation], bool]:
+    """Return what tells whether an equation is compiled; that depends on its primitive and element types alone."""
+    known: dict[tuple[Any, ...], bool] = {}
+
+    def compiles(equation: Equation) -> bool:
+        key = (equation.primitive, equation.outputs[0].dtype, *[v.dtype for v in equation.inputs])
+        found = known.get(key)
+        if found is None:
+            found = known[key] = refusal(equation) is None
+        return found
+
+    return compiles
 
 
 def _quiet(run: Callable[[], None]) -> Callable[[], None]:
