@@ -39,7 +39,7 @@ from symgraph.backends.numpy import depthwise, direct
 from symgraph.backends.numpy.kernel_plan import Array, Carve, KernelPlan, LanedPlan, Step
 from symgraph.backends.numpy.threads import ranges, worker_count
 from symgraph.backends.numpy.unfolding import SHORT_ROW, Geometry, plan_unfolding, spread, trailing
-from symgraph.backends.numpy.winograd import WinogradProduct, WinogradWeightGradient, applies, tile_count
+from symgraph.backends.numpy.winograd import PART, WinogradProduct, WinogradWeightGradient, applies, tile_count
 
 __all__ = ["plan_data_gradient", "plan_forward", "plan_weight_gradient"]
 
@@ -67,7 +67,7 @@ MANY_IMAGES, LAYOUT_COST, LAYOUT_BYTES = 16, 2, 1 << 20
 #: What Winograd's way costs beside products, in multiplications: for a tile of a filter, and the same in gradients by
 #: the weight; for a weight, which is to be transformed; for one that is already, but has more numbers. Measured with
 #: compiled loops, against `direct`.
-TILE_COST, GRADIENT_TILE_COST, WEIGHT_COST, KEPT_COST = 450, 1000, 1400, 120
+TILE_COST, GRADIENT_TILE_COST, WEIGHT_COST, KEPT_COST = 450, 650, 1400, 120
 #: Filters of a group, and products in a sum, from which on compiled products without unfolding are faster.
 DIRECT_FILTERS, DIRECT_DEPTH = 12, 9
 #: Windows from which on, and channels up to which, no more than that has to be done if there is nothing to unfold: the
@@ -600,14 +600,16 @@ def plan_forward(
     if _images_last_pays(g, dtype):
         return _ImagesLast(plan_forward, 1, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
     operands, result = (data_shape, weight_shape), _result_shape(g, data_shape)
-    if inexact and _winograd_pays(g, dtype, TILE_COST, KEPT_COST if constant else WEIGHT_COST):
-        return WinogradProduct(g, operands, result, dtype, constant=constant)
-    if inexact and depthwise.applies(g):
-        return depthwise.ShiftedProducts(g, operands, result, dtype)
+    if not inexact:
+        return _Forward(g, operands, result, dtype)
     plain = _Forward(g, operands, result, direct.compute(dtype))
-    if inexact and _flat_pays(g, dtype):
+    if _winograd_pays(g, dtype, TILE_COST, KEPT_COST if constant else WEIGHT_COST):
+        return WinogradProduct(g, operands, result, dtype, plain, constant=constant)
+    if depthwise.applies(g):
+        return depthwise.ShiftedProducts(g, operands, result, dtype)
+    if _flat_pays(g, dtype):
         return direct.FlatProduct(g, operands, result, dtype, plain)
-    if inexact and _direct_pays(g, dtype):
+    if _direct_pays(g, dtype):
         return direct.DirectProduct(g, operands, result, dtype, plain, constant=constant)
     return _Forward(g, operands, result, dtype)
 
@@ -629,13 +631,15 @@ def plan_data_gradient(
         return _ImagesLast(plan_data_gradient, 1, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
     operands = _result_shape(g, data_shape), weight_shape
     turned = g.turned()
-    weight_cost = KEPT_COST if constant else WEIGHT_COST
-    if inexact and turned is not None and _winograd_pays(turned, dtype, TILE_COST, weight_cost):
-        return WinogradProduct(turned, operands, data_shape, dtype, turned=True, constant=constant)
+    if not inexact or turned is None:
+        return _data_gradient(g, operands, data_shape, dtype)
     plain = _data_gradient(g, operands, data_shape, direct.compute(dtype))
-    if inexact and turned is not None and _flat_pays(turned, dtype):
+    weight_cost = KEPT_COST if constant else WEIGHT_COST
+    if _winograd_pays(turned, dtype, TILE_COST, weight_cost):
+        return WinogradProduct(turned, operands, data_shape, dtype, plain, turned=True, constant=constant)
+    if _flat_pays(turned, dtype):
         return direct.FlatProduct(turned, operands, data_shape, dtype, plain, turned=True)
-    if inexact and turned is not None and _direct_pays(turned, dtype):
+    if _direct_pays(turned, dtype):
         return direct.DirectProduct(turned, operands, data_shape, dtype, plain, turned=True, constant=constant)
     return _data_gradient(g, operands, data_shape, dtype)
 
@@ -668,10 +672,12 @@ def plan_weight_gradient(
     if _images_last_pays(g, dtype):
         return _ImagesLast(plan_weight_gradient, 2, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
     operands = data_shape, _result_shape(g, data_shape)
-    if inexact and _winograd_pays(g, dtype, GRADIENT_TILE_COST, WEIGHT_COST):
-        return WinogradWeightGradient(g, operands, weight_shape, dtype)
+    if not inexact:
+        return _WeightGradient(g, operands, weight_shape, dtype)
+    plain = _WeightGradient(g, operands, weight_shape, direct.compute(dtype))
+    if g.channels % PART == 0 and _winograd_pays(g, dtype, GRADIENT_TILE_COST, WEIGHT_COST):
+        return WinogradWeightGradient(g, operands, weight_shape, dtype, plain)
     # Of a single channel a tile has too little.
-    if inexact and g.channels > g.groups and _direct_pays(g, dtype):
-        plain = _WeightGradient(g, operands, weight_shape, direct.compute(dtype))
+    if g.channels > g.groups and _direct_pays(g, dtype):
         return direct.DirectWeightGradient(g, operands, weight_shape, dtype, plain)
     return _WeightGradient(g, operands, weight_shape, dtype)

@@ -16,10 +16,8 @@ What does not belong here: when to compute a convolution like this (`convolution
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
-from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -34,8 +32,8 @@ from symgraph.backends.numpy.kernel_plan import (
     Carve,
     Kept,
     KernelPlan,
-    Scratch,
     Staged,
+    StagedPlan,
     Step,
     aligned,
     chain,
@@ -83,11 +81,8 @@ def _longest(slices: Sequence[slice]) -> int:
     return max(s.stop - s.start for s in slices)
 
 
-class _DirectPlan(KernelPlan):
-    """What both plans share: panels, padded images, and NumPy's own way until loops are compiled.
-
-    Scratch is NumPy's, or in its place `own`.
-    """
+class _DirectPlan(StagedPlan):
+    """What the plans share: panels and padded images."""
 
     def __init__(
         self,
@@ -97,10 +92,8 @@ class _DirectPlan(KernelPlan):
         dtype: npt.DTypeLike,
         plain: KernelPlan,
     ) -> None:
-        super().__init__(operands, result, dtype)
-        assert plain.dtype == self.compute
-        self.g, self.plain = g, plain
-        self.own = Scratch()
+        super().__init__(operands, result, dtype, plain)
+        self.g = g
         self.depth = g.channels // g.groups
         #: Group and filters of each panel.
         self.panels = [
@@ -108,28 +101,6 @@ class _DirectPlan(KernelPlan):
             for group in range(g.groups)
             for begin in range(0, g.rows, WIDTH)
         ]
-
-    def usable(self, position: int, x: Array) -> bool:
-        return self.plain.usable(position, x)
-
-    def reserve(self) -> None:
-        """Set scratch aside for whichever way; called when `own` is complete."""
-        self.scratch.reserve("either", (max(self.plain.workspace, self.own.nbytes),), np.uint8)
-
-    def steps(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[Step]:
-        """Return one call: NumPy's way, and what may take its place."""
-        workspace = carve("either")
-        plain = self.plain.bind(*operands, out, workspace[: self.plain.workspace])
-        own = functools.partial(self.own.carve, workspace=workspace)
-        return [(self.either(plain, operands, out, own), ())]
-
-    def either(self, plain: Call, operands: Sequence[Array], out: Array, carve: Carve) -> Call:
-        """Return NumPy's way, and what may take its place."""
-        return Staged(plain, lambda: self.stages(operands, out, carve))
-
-    @abstractmethod
-    def stages(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[list[list[Step]]]:
-        """Return the steps of each lane of each stage."""
 
     def width(self, filters: slice) -> int:
         """Return the number of filters of a panel, those that only fill it up included."""
@@ -212,7 +183,7 @@ class DirectProduct(_DirectPlan):
             if g.padded:
                 self.own.reserve(f"padded {lane}", self._padded_shape(images, rows), self.compute)
             self.own.reserve(f"block {lane}", ((BLOCK + g.windows[1]) * max(widths),), self.compute)
-        self.reserve()
+        self.reserved()
 
     def _cut(self) -> list[Cell]:
         """Cut the work for the workers: so that all have as much to do, and little is done or read by several."""
@@ -365,7 +336,7 @@ class FlatProduct(_DirectPlan):
     ) -> None:
         super().__init__(g, operands, result, dtype, plain)
         self.turned = turned
-        self.reserve()
+        self.reserved()
 
     def stages(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[list[list[Step]]]:
         """Return the steps: of images, windows and filters those that a lane has."""
@@ -426,7 +397,7 @@ class DirectWeightGradient(_DirectPlan):
             shape = (kept, channels.stop - channels.start, *g.kernel, width)
             self.own.reserve(f"heads {lane}", (max(SUMMED, g.windows[1]) * width,), self.compute)
             self.own.reserve(f"sums {lane}", shape, self.compute)
-        self.reserve()
+        self.reserved()
 
     @property
     def padded_shape(self) -> tuple[int, int]:

@@ -32,10 +32,12 @@ __all__ = [
     "Planewise",
     "Scratch",
     "Staged",
+    "StagedPlan",
     "Step",
     "aligned",
     "chain",
     "inside",
+    "lanes_of",
     "refresh",
 ]
 
@@ -46,6 +48,8 @@ Step = tuple[Callable[..., object], tuple[Any, ...]]
 Call = Callable[[], object]
 #: Gives the scratch array reserved under a name.
 Carve = Callable[[str], Array]
+#: Returns the steps of a cell; see `lanes_of`.
+CellSteps = Callable[[Any, Carve], list[Step]]
 
 #: Bytes to which scratch arrays are aligned: a cache line, and the widest vector register.
 ALIGNMENT = 64
@@ -335,16 +339,69 @@ class LanedPlan(KernelPlan):
         for lane in range(self.lanes):
             self.scratch.reserve(f"{name} {lane}", (elements,), self.compute)
 
-    def by_lanes(self, cells: Sequence[Any], cell_steps: Callable[..., list[Step]], carve: Carve) -> list[Step]:
-        """Return the steps of all `cells`, which are independent, as tasks of as many threads as there are lanes.
-
-        ``cell_steps(cell, own)`` returns those of a cell; `own` gives scratch of its lane.
-        """
-        lanes: list[list[Step]] = []
-        for lane, (begin, end) in enumerate(ranges(len(cells), self.lanes)):
-
-            def own(name: str, lane: int = lane) -> Array:
-                return carve(f"{name} {lane}")
-
-            lanes.append([step for cell in cells[begin:end] for step in cell_steps(cell, own)])
+    def by_lanes(self, cells: Sequence[Any], cell_steps: CellSteps, carve: Carve) -> list[Step]:
+        """Return the steps of all `cells` as tasks of as many threads as there are lanes; see `lanes_of`."""
+        lanes = lanes_of(cells, self.lanes, cell_steps, carve)
         return lanes[0] if len(lanes) == 1 else [(parallel([chain(steps) for steps in lanes]), ())]
+
+
+def lanes_of(cells: Sequence[Any], lanes: int, cell_steps: CellSteps, carve: Carve) -> list[list[Step]]:
+    """Return the steps of all `cells`, which are independent, as those of at most so many lanes.
+
+    ``cell_steps(cell, own)`` returns those of a cell; `own` gives scratch that was reserved for its lane.
+    """
+    made: list[list[Step]] = []
+    for lane, (begin, end) in enumerate(ranges(len(cells), lanes)):
+
+        def own(name: str, lane: int = lane) -> Array:
+            return carve(f"{name} {lane}")
+
+        made.append([step for cell in cells[begin:end] for step in cell_steps(cell, own)])
+    return made
+
+
+class StagedPlan(KernelPlan):
+    """A kernel that has another way: see `Staged`.
+
+    Parameters
+    ----------
+    operands, result, dtype
+        As of every plan.
+    plain
+        NumPy's way, planned for dtype `compute`.
+
+    Attributes
+    ----------
+    own
+        Scratch of the other way, in the place of NumPy's; a subclass reserves it, then calls `reserved`.
+    """
+
+    def __init__(
+        self, operands: Sequence[Sequence[int]], result: Sequence[int], dtype: npt.DTypeLike, plain: KernelPlan
+    ) -> None:
+        super().__init__(operands, result, dtype)
+        assert plain.dtype == self.compute
+        self.plain = plain
+        self.own = Scratch()
+
+    def reserved(self) -> None:
+        """Set scratch aside for whichever way."""
+        self.scratch.reserve("either", (max(self.plain.workspace, self.own.nbytes),), np.uint8)
+
+    def usable(self, position: int, x: Array) -> bool:
+        """Tell whether NumPy's way can use `x`; the other one must be able to as well."""
+        return self.plain.usable(position, x)
+
+    def steps(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[Step]:
+        """Return one call: NumPy's way, and what may take its place."""
+        workspace = carve("either")
+        plain = self.plain.bind(*operands, out, workspace[: self.plain.workspace])
+        return [(self.either(plain, operands, out, functools.partial(self.own.carve, workspace=workspace)), ())]
+
+    def either(self, plain: Call, operands: Sequence[Array], out: Array, carve: Carve) -> Call:
+        """Return NumPy's way, and what may take its place; `carve` gives scratch of `own`."""
+        return Staged(plain, lambda: self.stages(operands, out, carve))
+
+    @abstractmethod
+    def stages(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[list[list[Step]]]:
+        """Return the steps of each lane of each stage."""

@@ -19,8 +19,7 @@ with the weight turned; that by the weight is the transpose: ``dw = G' [ sum ove
   The copies that load data and store results transpose, which costs them nothing.
 * Tiles are cut into *cells* small enough to stay in the cache of a core from loading to storing. Cells follow from
   shapes alone, so no bit of a result depends on the number of workers.
-* Products are so small that BLAS computes each on one core. So every lane makes its own, and no core waits for another
-  between a transform and a product.
+* Every lane makes its own products, so no core waits for another between a transform and a product.
 
 An element that is not finite spoils all four results of each tile that reads it, also those whose own windows do not.
 
@@ -33,12 +32,27 @@ import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from symgraph.backends.numpy.kernel_plan import Array, Carve, Kept, LanedPlan, Step, aligned, chain
-from symgraph.backends.numpy.threads import ranges, worker_count
+from symgraph.backends.numpy.contraction import contract
+from symgraph.backends.numpy.kernel_plan import (
+    Array,
+    Call,
+    Carve,
+    CellSteps,
+    Kept,
+    KernelPlan,
+    Staged,
+    StagedPlan,
+    Step,
+    aligned,
+    chain,
+    lanes_of,
+)
+from symgraph.backends.numpy.threads import parallel, ranges, worker_count
 from symgraph.backends.numpy.unfolding import Geometry
 
 __all__ = ["WinogradProduct", "WinogradWeightGradient", "applies", "tile_count"]
@@ -46,9 +60,9 @@ __all__ = ["WinogradProduct", "WinogradWeightGradient", "applies", "tile_count"]
 #: Tiles of a cell, if a single image does not have fewer.
 TILES = 128
 #: Filters whose products are computed together, and in the weight gradient, channels.
-FILTERS, CHANNELS = 64, 32
-#: Multiplications of a product, at most: BLAS spreads larger ones over cores (OpenBLAS: from 2^19 on).
-PRODUCT = (1 << 19) - 1
+FILTERS, CHANNELS = 32, 32
+#: What filters, or in the weight gradient channels, must be a multiple of: vectors of a product hold no less.
+PART = 16
 #: Elements of the weight that are transformed together.
 WEIGHTS = 1 << 12
 #: Bytes of transformed data and head gradients that the weight gradient holds at a time: of a last-level cache.
@@ -59,11 +73,12 @@ Cell = tuple[slice, slice]
 
 
 def applies(g: Geometry, dtype: npt.DTypeLike) -> bool:
-    """Return whether a convolution can be computed like this."""
+    """Return whether a convolution can be computed like this; its gradient by the weight, if channels fit as well."""
     return (
         (g.kernel, g.stride, g.dilate, g.groups) == ((3, 3), (1, 1), (1, 1), 1)
         and max(g.pad) <= 2
         and g.images > 0
+        and g.filters % PART == 0
         and np.dtype(dtype).kind == "f"
     )
 
@@ -215,6 +230,11 @@ def _slices(length: int, longest: int) -> list[slice]:
     return [slice(*part) for part in ranges(length, -(-length // longest))]
 
 
+def _parts(length: int, longest: int) -> list[slice]:
+    """Cut ``range(length)``, a multiple of `PART`, into runs of such lengths."""
+    return [slice(cut.start * PART, cut.stop * PART) for cut in _slices(length // PART, max(1, longest // PART))]
+
+
 def _split(flat: Array, *shapes: Sequence[int]) -> Iterator[Array]:
     """Yield arrays of these shapes that lie one after the other in `flat`."""
     ends = [0, *itertools.accumulate(map(math.prod, shapes))]
@@ -222,13 +242,18 @@ def _split(flat: Array, *shapes: Sequence[int]) -> Iterator[Array]:
         yield flat[begin:end].reshape(shape)
 
 
-class _WinogradPlan(LanedPlan):
-    """What the plans share: tiles and cells."""
+class _WinogradPlan(StagedPlan):
+    """What the plans share: tiles and cells, and scratch for each lane."""
 
     def __init__(
-        self, g: Geometry, operands: Sequence[Sequence[int]], result: Sequence[int], dtype: npt.DTypeLike
+        self,
+        g: Geometry,
+        operands: Sequence[Sequence[int]],
+        result: Sequence[int],
+        dtype: npt.DTypeLike,
+        plain: KernelPlan,
     ) -> None:
-        super().__init__(operands, result, dtype)
+        super().__init__(operands, result, dtype, plain)
         self.g = g
         #: Rows of tiles of an image, and tiles of a row.
         self.grid = tuple(-(-n // 2) for n in g.windows)
@@ -238,8 +263,14 @@ class _WinogradPlan(LanedPlan):
         self.cells: list[Cell] = list(itertools.product(images, rows))
         self.lanes = worker_count()
 
-    def usable(self, position: int, x: Array) -> bool:
-        return True
+    def reserve(self, name: str, elements: int) -> None:
+        """Set scratch of dtype `compute` aside for each lane."""
+        for lane in range(self.lanes):
+            self.own.reserve(f"{name} {lane}", (elements,), self.compute)
+
+    def by_lanes(self, cells: Sequence[Any], cell_steps: CellSteps, carve: Carve) -> list[list[Step]]:
+        """Return the steps of a stage."""
+        return lanes_of(cells, self.lanes, cell_steps, carve)
 
     def shape(self, cell: Cell) -> tuple[int, int, int]:
         """Return how many images, rows of tiles and tiles of a row a cell has."""
@@ -273,12 +304,13 @@ class WinogradProduct(_WinogradPlan):
         operands: Sequence[Sequence[int]],
         result: Sequence[int],
         dtype: npt.DTypeLike,
+        plain: KernelPlan,
         turned: bool = False,
         constant: bool = False,
     ) -> None:
-        super().__init__(g, operands, result, dtype)
+        super().__init__(g, operands, result, dtype, plain)
         self.turned, self.constant = turned, constant
-        self.filters = _slices(g.filters, FILTERS)
+        self.filters = _parts(g.filters, FILTERS)
         width = max(f.stop - f.start for f in self.filters)
         #: Ranges of channels of which weights are transformed together.
         self.depths = _slices(g.channels, max(1, WEIGHTS // width))
@@ -287,23 +319,35 @@ class WinogradProduct(_WinogradPlan):
         tiles, elements = images * rows * columns, width * max(d.stop - d.start for d in self.depths)
         shared, local = (g.filters, tiles) if self.share_weight else (tile_count(g), width)
         if not (constant and self.share_weight):
-            self.scratch.reserve("shared", (16 * g.channels * shared,), self.compute)
+            self.own.reserve("shared", (16 * g.channels * shared,), self.compute)
         if self.share_weight or not constant:
             self.reserve("local", 16 * g.channels * local)
         phases = 2 * images * (2 * rows + 2) * (columns + 1) * g.channels
         self.reserve("first", max(phases, 9 * elements, 16 * tiles * width))
         transformed = 8 * images * rows * (columns + 1) * g.channels
         self.reserve("second", max(transformed, 12 * elements, 14 * tiles * width))
+        self.reserved()
 
-    def steps(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[Step]:
-        """Return the calls: those for the shared factor, then the others."""
+    def either(self, plain: Call, operands: Sequence[Array], out: Array, carve: Carve) -> Call:
+        """Return NumPy's way, and what may take its place; with a constant weight, what transforms it."""
+        if not self.constant:
+            return super().either(plain, operands, out, carve)
+        size = 16 * self.g.channels * self.g.filters
+        kept = aligned(size * self.compute.itemsize).view(self.compute)
+        prepare = parallel([chain(steps) for steps in self._made(operands, out, carve, kept)[0]])
+        return Kept(Staged(plain, lambda: self._made(operands, out, carve, kept)[1:]), prepare)
+
+    def stages(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[list[list[Step]]]:
+        """Return the steps: those for the shared factor, then the others."""
+        return self._made(operands, out, carve, None)
+
+    def _made(self, operands: Sequence[Array], out: Array, carve: Carve, kept: Array | None) -> list[list[list[Step]]]:
+        """Return the stages; if the weight is `kept`, those that transform it are the first."""
         x, weight = operands
         taps = weight[:, :, ::-1, ::-1].transpose(2, 3, 0, 1) if self.turned else weight.transpose(2, 3, 1, 0)
         channels = self.g.channels
-        if self.constant:
-            kept = aligned(16 * channels * self.g.filters * self.compute.itemsize).view(self.compute)
-        shared = kept if self.constant and self.share_weight else carve("shared")
-        transformed = kept if self.constant else shared
+        shared = carve("shared") if kept is None or not self.share_weight else kept
+        transformed = shared if kept is None else kept
 
         def weights(filters: slice, flat: Array) -> Array:
             width = filters.stop - filters.start
@@ -331,7 +375,7 @@ class WinogradProduct(_WinogradPlan):
 
         def of_filters(filters: slice, own: Carve) -> list[Step]:
             steps: list[Step] = []
-            if self.constant:
+            if kept is not None:
                 made = weights(filters, kept[16 * channels * filters.start :])
             else:
                 made = weights(filters, own("local"))
@@ -341,12 +385,12 @@ class WinogradProduct(_WinogradPlan):
                 steps += self._results(factor, made, cell, filters, out, own)
             return steps
 
-        parts = list(itertools.product(self.filters, self.depths))
+        stages: list[list[list[Step]]] = []
+        if self.share_weight or kept is not None:
+            stages.append(self.by_lanes(list(itertools.product(self.filters, self.depths)), of_weights, carve))
         if self.share_weight:
-            first, rest = self.by_lanes(parts, of_weights, carve), self.by_lanes(self.cells, of_cell, carve)
-            return [(Kept(chain(rest), chain(first)), ())] if self.constant else [*first, *rest]
-        steps = [*self.by_lanes(self.cells, of_tiles, carve), *self.by_lanes(self.filters, of_filters, carve)]
-        return [(Kept(chain(steps), chain(self.by_lanes(parts, of_weights, carve))), ())] if self.constant else steps
+            return [*stages, self.by_lanes(self.cells, of_cell, carve)]
+        return [*stages, self.by_lanes(self.cells, of_tiles, carve), self.by_lanes(self.filters, of_filters, carve)]
 
     def _weights(self, taps: Array, filters: slice, depth: slice, weights: Array, own: Carve) -> list[Step]:
         """Return the calls that transform the weights of some channels of a range of filters."""
@@ -368,11 +412,9 @@ class WinogradProduct(_WinogradPlan):
             (2, *shape),
             (shape[0], height.stop - height.start, self.g.windows[1], shape[-1]),
         )
-        x, w = tiles.reshape(16, -1, tiles.shape[-1]), weights.reshape(16, -1, shape[-1])
-        y = products.reshape(16, -1, shape[-1])
-        parts = _slices(x.shape[1], max(1, PRODUCT // w[0].size))
+        x, w = tiles.reshape(16, 1, -1, tiles.shape[-1]), weights.reshape(16, -1, shape[-1])
         return [
-            *((np.matmul, (x[:, part], w, y[:, part])) for part in parts),
+            (contract, (x, w, products.reshape(16, 1, -1, shape[-1]), False)),
             *output_transform(products, transformed, sums, planes),
             (np.copyto, (out[images, filters, height], planes.transpose(0, 3, 1, 2))),
         ]
@@ -383,37 +425,42 @@ class WinogradWeightGradient(_WinogradPlan):
 
     All lanes transform the cells of a *block*, then each makes the products of some *parts*, ranges of filters and
     channels, and adds them to those of the blocks before. Scratch: ``tiles`` and ``heads`` of a block; for each lane
-    ``first`` and ``second``, in which what is transformed and what comes of it take turns, and ``products``; for each
-    part ``sums``, if there are several blocks, else for each lane.
+    ``first`` and ``second``, in which what is transformed and what comes of it take turns; for each part ``sums``, if
+    there are several blocks, else for each lane.
     """
 
     def __init__(
-        self, g: Geometry, operands: Sequence[Sequence[int]], result: Sequence[int], dtype: npt.DTypeLike
+        self,
+        g: Geometry,
+        operands: Sequence[Sequence[int]],
+        result: Sequence[int],
+        dtype: npt.DTypeLike,
+        plain: KernelPlan,
     ) -> None:
-        super().__init__(g, operands, result, dtype)
+        super().__init__(g, operands, result, dtype, plain)
         images, rows, columns = self.largest()
         tiles = images * rows * columns
         cell_bytes = 16 * tiles * (g.channels + g.filters) * self.compute.itemsize
         self.blocks = _slices(len(self.cells), max(1, BLOCK_BYTES // cell_bytes))
-        self.parts = list(itertools.product(_slices(g.filters, FILTERS), _slices(g.channels, CHANNELS)))
+        self.parts = list(itertools.product(_slices(g.filters, FILTERS), _parts(g.channels, CHANNELS)))
         part = max((f.stop - f.start) * (c.stop - c.start) for f, c in self.parts)
         most = tiles * max(b.stop - b.start for b in self.blocks)
-        self.scratch.reserve("tiles", (16 * g.channels * most,), self.compute)
-        self.scratch.reserve("heads", (16 * g.filters * most,), self.compute)
+        self.own.reserve("tiles", (16 * g.channels * most,), self.compute)
+        self.own.reserve("heads", (16 * g.filters * most,), self.compute)
         phases = 2 * images * (2 * rows + 2) * (columns + 1) * g.channels
         self.reserve("first", max(phases, 4 * tiles * g.filters, 12 * part))
         transformed = 8 * images * rows * (columns + 1) * g.channels
         self.reserve("second", max(transformed, 4 * tiles * g.filters, 9 * part))
-        self.reserve("products", 16 * part)
         if len(self.blocks) > 1:
-            self.scratch.reserve("sums", (16 * g.filters * g.channels,), self.compute)
+            self.own.reserve("sums", (16 * g.filters * g.channels,), self.compute)
         else:
             self.reserve("sums", 16 * part)
+        self.reserved()
 
-    def steps(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[Step]:
-        """Return the calls: block by block the transforms, then the products."""
+    def stages(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[list[list[Step]]]:
+        """Return the steps: block by block the transforms, then the products."""
         x, dy = operands
-        steps: list[Step] = []
+        stages: list[list[list[Step]]] = []
         for block in self.blocks:
             cells = self.cells[block]
             count = sum(math.prod(self.shape(cell)) for cell in cells)
@@ -421,8 +468,8 @@ class WinogradWeightGradient(_WinogradPlan):
             (heads,) = _split(carve("heads"), (16, count, self.g.filters))
             transforms = functools.partial(self._transforms, x, dy, self.first(cells[0]), tiles, heads)
             products = functools.partial(self._products, block, tiles, heads, out, carve)
-            steps += [*self.by_lanes(cells, transforms, carve), *self.by_lanes(self.parts, products, carve)]
-        return steps
+            stages += [self.by_lanes(cells, transforms, carve), self.by_lanes(self.parts, products, carve)]
+        return stages
 
     def _transforms(
         self, x: Array, dy: Array, before: int, tiles: Array, heads: Array, cell: Cell, own: Carve
@@ -446,14 +493,8 @@ class WinogradWeightGradient(_WinogradPlan):
         else:
             kept = own("sums")
         (sums,) = _split(kept, (16, *shape))
-        (more,) = _split(own("products"), (16, *shape))
-        left, right = heads[:, :, filters].swapaxes(1, 2), tiles[:, :, channels]
-        steps: list[Step] = []
-        for some in _slices(tiles.shape[1], max(1, PRODUCT // math.prod(shape))):
-            first = block.start == 0 and some.start == 0
-            steps.append((np.matmul, (left[:, :, some], right[:, some], sums if first else more)))
-            if not first:
-                steps.append((np.add, (sums, more, sums)))
+        left, right = heads[:, :, filters].swapaxes(1, 2)[:, np.newaxis], tiles[:, :, channels]
+        steps: list[Step] = [(contract, (left, right, sums[:, np.newaxis], block.start > 0))]
         if block.stop == len(self.cells):
             (rows,) = _split(own("first"), (3, 4, *shape))
             (taps,) = _split(own("second"), (3, 3, *shape))

@@ -1,4 +1,4 @@
-"""Convolution without unfolding, compiled: against the definition, on registers of all kinds."""
+"""Convolution in other ways, compiled: against the definition, on registers of all kinds."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("numba")
 
 import symgraph as mx
 from symgraph.backends.numba import compiler, contraction, kernels
 from symgraph.backends.numba.kernels import Kernel
-from symgraph.backends.numpy import convolution, direct, threads
-from symgraph.backends.numpy.kernel_plan import refresh
+from symgraph.backends.numpy import convolution, direct, threads, winograd
+from symgraph.backends.numpy.kernel_plan import StagedPlan, refresh
 from symgraph.executor import Options
 from tests.backends.numpy import test_direct as directs
+from tests.backends.numpy import test_winograd
 from tests.backends.numpy.test_convolution import CASE, PLANS, Case, cases, check, naive, numbers
 
 #: Bytes of a register and how many there are: of this machine, and others.
@@ -36,7 +38,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ):
         monkeypatch.setattr(convolution, name, value)
     monkeypatch.setattr(convolution.depthwise, "applies", lambda g: False)
-    bind = direct._DirectPlan.bind
+    bind = StagedPlan.bind
 
     def compiled(plan: Any, *arrays: Any) -> Any:
         call = bind(plan, *arrays)
@@ -44,7 +46,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         assert set(states) <= {"compiled"}, states
         return call
 
-    monkeypatch.setattr(direct._DirectPlan, "bind", compiled)
+    monkeypatch.setattr(StagedPlan, "bind", compiled)
     for kind, (plan, names) in PLANS.items():
         monkeypatch.setitem(PLANS, kind, (functools.partial(plan, inexact=True), names))
     yield
@@ -66,6 +68,36 @@ def test_against_the_definition(registers: str, cut: str, case: Case) -> None:
             patch.setattr(direct, name, value)
         if REGISTERS[registers] is not None:
             patch.setattr(contraction, "registers", lambda: REGISTERS[registers])
+        check(case)
+
+
+@st.composite
+def winograds(draw: st.DrawFn) -> Case:
+    """Small convolutions whose gradients are computed like them, too: channels and filters are multiples of 16."""
+    pad = draw(st.integers(0, 2)), draw(st.integers(0, 2))
+    height, width = (draw(st.integers(max(1, 3 - 2 * p), 9)) for p in pad)
+    images, channels, filters = (
+        draw(st.integers(1, 3)),
+        draw(st.sampled_from((16, 48))),
+        draw(st.sampled_from((16, 32))),
+    )
+    return Case((images, channels, height, width), (filters, channels, 3, 3), (1, 1), (1, 1), pad)
+
+
+@pytest.mark.parametrize("registers", REGISTERS)
+@pytest.mark.parametrize("cut", test_winograd.CUTS)
+@given(case=winograds())
+@settings(max_examples=4)
+def test_winograd_against_the_definition(registers: str, cut: str, case: Case) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TILE_COST", "GRADIENT_TILE_COST"):
+            patch.setattr(convolution, name, -(10**9))
+        for name, value in test_winograd.CUTS[cut].items():
+            patch.setattr(winograd, name, value)
+        if REGISTERS[registers] is not None:
+            patch.setattr(contraction, "registers", lambda: REGISTERS[registers])
+        for plan, _ in PLANS.values():
+            assert isinstance(plan(*case, np.float64), winograd._WinogradPlan)
         check(case)
 
 

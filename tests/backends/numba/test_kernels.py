@@ -17,13 +17,12 @@ pytest.importorskip("numba")
 
 import symgraph as mx
 from symgraph.backends.numba import compiler, kernels
-from symgraph.backends.numpy import convolution, pooling, threads, winograd
+from symgraph.backends.numpy import convolution, pooling, threads
 from symgraph.backends.numpy.kernel_plan import KernelPlan, Planewise, Step, chain, inside
 from symgraph.executor import Options
 from tests.backends.numpy import test_convolution as convolutions
 from tests.backends.numpy import test_depthwise as depthwises
 from tests.backends.numpy import test_pooling as poolings
-from tests.backends.numpy import test_winograd as winograds
 from tests.program.generate import data, same_bits
 
 Array = np.ndarray[Any, Any]
@@ -98,22 +97,6 @@ def test_convolution(case: convolutions.Case, dtype: str, sizes: tuple[int, int]
         compare(convolution.plan_forward(*case, np.dtype(dtype)), x, w)
         compare(convolution.plan_data_gradient(*case, np.dtype(dtype)), dy, w)
         compare(convolution.plan_weight_gradient(*case, np.dtype(dtype)), x, dy)
-
-
-@pytest.mark.parametrize("way", winograds.CUTS)
-@settings(max_examples=5)
-@given(winograds.cases(), st.sampled_from(("float32", "float64")), CUTS)
-def test_winograd(way: str, case: convolutions.Case, dtype: str, sizes: tuple[int, int]) -> None:
-    x, w, dy = (numbers(shape, dtype, seed) for seed, shape in enumerate((case.data, case.weight, case.result)))
-    with cut(*sizes), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convolution, "WEIGHT_COST", -(10**9))
-        for name, value in winograds.CUTS[way].items():
-            patch.setattr(winograd, name, value)
-        plan = convolution.plan_forward(*case, np.dtype(dtype), inexact=True)
-        assert isinstance(plan, winograd.WinogradProduct)
-        compare(plan, x, w)
-        compare(convolution.plan_data_gradient(*case, np.dtype(dtype), inexact=True), dy, w)
-        compare(convolution.plan_weight_gradient(*case, np.dtype(dtype), inexact=True), x, dy)
 
 
 @settings(max_examples=20)

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from symgraph.backends.numpy.kernel_plan import Staged
+
 Array = npt.NDArray[Any]
+
+
+class MadeByNumPy(Staged):
+    """The other way, without compiling it."""
+
+    def __init__(self, plain: Any, stages: Any) -> None:
+        super().__init__(plain, stages)
+        self.run = functools.partial(make, stages)
+
+
+def make(stages: Any) -> None:
+    for stage in stages():
+        for lane in reversed(stage):  # they must not depend on each other
+            for function, arguments in lane:
+                function(*arguments)
 
 
 def run(plan: Any, *operands: Array, shape: tuple[int, ...]) -> Array:

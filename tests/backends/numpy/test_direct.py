@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 
-from symgraph.backends.numpy import convolution, direct, threads
+from symgraph.backends.numpy import convolution, direct, kernel_plan, threads
 from symgraph.backends.numpy.kernel_plan import Staged, inside, refresh
+from tests.backends.numpy.running import MadeByNumPy
 from tests.backends.numpy.test_convolution import CASE, PLANS, Case, cases, check, naive, numbers
 
 #: Settings that cut small data in many ways: workers, then the module's own.
@@ -29,21 +30,6 @@ CUTS: dict[str, tuple[int, dict[str, int]]] = {
 }
 
 
-class MadeByNumPy(Staged):
-    """The other way, without compiling it."""
-
-    def __init__(self, plain: Any, stages: Any) -> None:
-        super().__init__(plain, stages)
-        self.run = functools.partial(make, stages)
-
-
-def make(stages: Any) -> None:
-    for stage in stages():
-        for lane in reversed(stage):  # they must not depend on each other
-            for function, arguments in lane:
-                function(*arguments)
-
-
 @pytest.fixture(autouse=True)
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compute without unfolding wherever that can be done."""
@@ -56,6 +42,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(convolution, name, value)
     monkeypatch.setattr(convolution.depthwise, "applies", lambda g: False)
     monkeypatch.setattr(direct, "Staged", MadeByNumPy)
+    monkeypatch.setattr(kernel_plan, "Staged", MadeByNumPy)
     for kind, (plan, names) in PLANS.items():
         monkeypatch.setitem(PLANS, kind, (functools.partial(plan, inexact=True), names))
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symgraph.backends.numpy import convolution, threads, winograd
+from symgraph.backends.numpy import convolution, kernel_plan, threads, winograd
 from symgraph.backends.numpy.kernel_plan import refresh
-from tests.backends.numpy.running import run
+from tests.backends.numpy.running import MadeByNumPy, run
 from tests.backends.numpy.test_convolution import PLANS, Case, check, naive, numbers
 
 Array = npt.NDArray[Any]
@@ -29,6 +29,10 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take Winograd's way wherever it is one."""
     for name in ("WEIGHT_COST", "KEPT_COST"):
         monkeypatch.setattr(convolution, name, -(10**9))
+    for module in (convolution, winograd):
+        monkeypatch.setattr(module, "PART", 1)  # only vectors want more
+    for module in (kernel_plan, winograd):
+        monkeypatch.setattr(module, "Staged", MadeByNumPy)
     for kind, (make, names) in PLANS.items():
         monkeypatch.setitem(PLANS, kind, (functools.partial(make, inexact=True), names))
 
@@ -50,7 +54,7 @@ CUTS: dict[str, dict[str, int]] = {
     "as it is": {},
     "small cells": {"TILES": 3, "FILTERS": 2, "CHANNELS": 2, "WEIGHTS": 3},
     "cells of several images": {"TILES": 20, "BLOCK_BYTES": 20000},
-    "small blocks and products": {"TILES": 4, "BLOCK_BYTES": 0, "PRODUCT": 7, "CHANNELS": 1},
+    "small blocks and products": {"TILES": 4, "BLOCK_BYTES": 0, "CHANNELS": 1},
 }
 
 
