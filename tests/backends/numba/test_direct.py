@@ -53,8 +53,16 @@ def always(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     compiler.wait()
 
 
-@pytest.mark.parametrize("registers", REGISTERS)
-@pytest.mark.parametrize("cut", ["one lane", "two lanes", "six lanes, small pieces"])
+@pytest.mark.parametrize(
+    ("cut", "registers"),
+    [
+        ("one lane", "own"),
+        ("two lanes", "few"),
+        ("six lanes, small pieces", "own"),
+        ("six lanes, small pieces", "wide"),
+        ("three lanes, pieces of several images", "one"),
+    ],
+)
 @given(case=cases())
 @settings(max_examples=6)
 @example(case=Case((2, 3, 9, 31), (37, 3, 3, 3), (1, 1), (1, 1), (1, 1)))
@@ -84,8 +92,7 @@ def winograds(draw: st.DrawFn) -> Case:
     return Case((images, channels, height, width), (filters, channels, 3, 3), (1, 1), (1, 1), pad)
 
 
-@pytest.mark.parametrize("registers", REGISTERS)
-@pytest.mark.parametrize("cut", test_winograd.CUTS)
+@pytest.mark.parametrize(("cut", "registers"), [*zip(test_winograd.CUTS, REGISTERS, strict=True)])
 @given(case=winograds())
 @settings(max_examples=4)
 def test_winograd_against_the_definition(registers: str, cut: str, case: Case) -> None:
