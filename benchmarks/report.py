@@ -211,16 +211,20 @@ def plain_to_best(results: Results) -> tuple[str, bool] | None:
     return _least(to_best_peer(results, "symgraph"), 0.5, len(WORKLOADS))
 
 
-def jit_to_best(results: Results) -> tuple[str, bool] | None:
-    """Judge: with jit at least equal on all but two, and nowhere below 0.7."""
-    ratios = to_best_peer(results, "symgraph-jit")
-    if not ratios:
-        return None
-    slower = sorted((n for n in ratios if ratios[n] < 1), key=ratios.__getitem__)
-    text = f"slower in {len(slower)} of {len(WORKLOADS)}{_absent(ratios, len(WORKLOADS))}"
-    if slower:
-        text += ": " + ", ".join(f"{n} {ratios[n]:.2f}" for n in slower)
-    return text, len(slower) <= 2 and min(ratios.values()) >= 0.7 and len(ratios) == len(WORKLOADS)
+def jit_to_best(ours: str) -> Judge:
+    """Return the judge of: with compiled loops at least equal on all but two, and nowhere below 0.7."""
+
+    def reached(results: Results) -> tuple[str, bool] | None:
+        ratios = to_best_peer(results, ours)
+        if not ratios:
+            return None
+        slower = sorted((n for n in ratios if ratios[n] < 1), key=ratios.__getitem__)
+        text = f"slower in {len(slower)} of {len(WORKLOADS)}{_absent(ratios, len(WORKLOADS))}"
+        if slower:
+            text += ": " + ", ".join(f"{n} {ratios[n]:.2f}" for n in slower)
+        return text, len(slower) <= 2 and min(ratios.values()) >= 0.7 and len(ratios) == len(WORKLOADS)
+
+    return reached
 
 
 def large_update(results: Results) -> tuple[str, bool] | None:
@@ -285,8 +289,10 @@ def import_time(results: Results) -> tuple[str, bool] | None:
 TARGETS = (
     Target("training and inference: plain at least 1.2 times as fast as MXNet", to_mxnet("symgraph", 1.2)),
     Target("training and inference: jit at least 1.5 times as fast as MXNet", to_mxnet("symgraph-jit", 1.5)),
+    Target("the same: jit with the inexact passes", to_mxnet("symgraph-tuned", 1.5)),
     Target("every workload: plain takes at most twice as long as the best peer", plain_to_best),
-    Target("every workload but two: jit as fast as the best peer, nowhere below 0.7", jit_to_best),
+    Target("every workload but two: jit as fast as the best peer, nowhere below 0.7", jit_to_best("symgraph-jit")),
+    Target("the same: jit with the inexact passes", jit_to_best("symgraph-tuned")),
     Target("RMSProp of 2e7 weights: plain 1.5 times as fast as MXNet", large_update),
     Target("RMSProp of 2e7 weights in one tensor: jit reaches 80 % of what memory can do", large_update_bandwidth),
     Target("linear regression: at most 15 µs a step", linear_plain),
