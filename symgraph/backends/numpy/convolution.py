@@ -597,20 +597,19 @@ def plan_forward(
     [[[-2.0, -2.0, -2.0]]]
     """
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
+    operands, result = (data_shape, weight_shape), _result_shape(g, data_shape)
+    if inexact:
+        plain = _Forward(g, operands, result, direct.compute(dtype))
+        if _winograd_pays(g, dtype, TILE_COST, KEPT_COST if constant else WEIGHT_COST):
+            return WinogradProduct(g, operands, result, dtype, plain, constant=constant)
+        if depthwise.applies(g):
+            return depthwise.ShiftedProducts(g, operands, result, dtype)
+        if _flat_pays(g, dtype):
+            return direct.FlatProduct(g, operands, result, dtype, plain)
+        if _direct_pays(g, dtype):
+            return direct.DirectProduct(g, operands, result, dtype, plain, constant=constant)
     if _images_last_pays(g, dtype):
         return _ImagesLast(plan_forward, 1, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
-    operands, result = (data_shape, weight_shape), _result_shape(g, data_shape)
-    if not inexact:
-        return _Forward(g, operands, result, dtype)
-    plain = _Forward(g, operands, result, direct.compute(dtype))
-    if _winograd_pays(g, dtype, TILE_COST, KEPT_COST if constant else WEIGHT_COST):
-        return WinogradProduct(g, operands, result, dtype, plain, constant=constant)
-    if depthwise.applies(g):
-        return depthwise.ShiftedProducts(g, operands, result, dtype)
-    if _flat_pays(g, dtype):
-        return direct.FlatProduct(g, operands, result, dtype, plain)
-    if _direct_pays(g, dtype):
-        return direct.DirectProduct(g, operands, result, dtype, plain, constant=constant)
     return _Forward(g, operands, result, dtype)
 
 
@@ -627,20 +626,18 @@ def plan_data_gradient(
 ) -> KernelPlan:
     """Plan the gradient of `plan_forward`'s convolution by its data; bind with ``(dy, w, dx, workspace)``."""
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
-    if _images_last_pays(g, dtype):
-        return _ImagesLast(plan_data_gradient, 1, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
     operands = _result_shape(g, data_shape), weight_shape
     turned = g.turned()
-    if not inexact or turned is None:
-        return _data_gradient(g, operands, data_shape, dtype)
-    plain = _data_gradient(g, operands, data_shape, direct.compute(dtype))
-    weight_cost = KEPT_COST if constant else WEIGHT_COST
-    if _winograd_pays(turned, dtype, TILE_COST, weight_cost):
-        return WinogradProduct(turned, operands, data_shape, dtype, plain, turned=True, constant=constant)
-    if _flat_pays(turned, dtype):
-        return direct.FlatProduct(turned, operands, data_shape, dtype, plain, turned=True)
-    if _direct_pays(turned, dtype):
-        return direct.DirectProduct(turned, operands, data_shape, dtype, plain, turned=True, constant=constant)
+    if inexact and turned is not None:
+        plain = _data_gradient(g, operands, data_shape, direct.compute(dtype))
+        if _winograd_pays(turned, dtype, TILE_COST, KEPT_COST if constant else WEIGHT_COST):
+            return WinogradProduct(turned, operands, data_shape, dtype, plain, turned=True, constant=constant)
+        if _flat_pays(turned, dtype):
+            return direct.FlatProduct(turned, operands, data_shape, dtype, plain, turned=True)
+        if _direct_pays(turned, dtype):
+            return direct.DirectProduct(turned, operands, data_shape, dtype, plain, turned=True, constant=constant)
+    if _images_last_pays(g, dtype):
+        return _ImagesLast(plan_data_gradient, 1, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
     return _data_gradient(g, operands, data_shape, dtype)
 
 
@@ -669,15 +666,14 @@ def plan_weight_gradient(
 ) -> KernelPlan:
     """Plan the gradient of `plan_forward`'s convolution by its weights; bind with ``(x, dy, dw, workspace)``."""
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
+    operands = data_shape, _result_shape(g, data_shape)
+    if inexact:
+        plain = _WeightGradient(g, operands, weight_shape, direct.compute(dtype))
+        if g.channels % PART == 0 and _winograd_pays(g, dtype, GRADIENT_TILE_COST, WEIGHT_COST):
+            return WinogradWeightGradient(g, operands, weight_shape, dtype, plain)
+        # Of a single channel a tile has too little.
+        if g.channels > g.groups and _direct_pays(g, dtype):
+            return direct.DirectWeightGradient(g, operands, weight_shape, dtype, plain)
     if _images_last_pays(g, dtype):
         return _ImagesLast(plan_weight_gradient, 2, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
-    operands = data_shape, _result_shape(g, data_shape)
-    if not inexact:
-        return _WeightGradient(g, operands, weight_shape, dtype)
-    plain = _WeightGradient(g, operands, weight_shape, direct.compute(dtype))
-    if g.channels % PART == 0 and _winograd_pays(g, dtype, GRADIENT_TILE_COST, WEIGHT_COST):
-        return WinogradWeightGradient(g, operands, weight_shape, dtype, plain)
-    # Of a single channel a tile has too little.
-    if g.channels > g.groups and _direct_pays(g, dtype):
-        return direct.DirectWeightGradient(g, operands, weight_shape, dtype, plain)
     return _WeightGradient(g, operands, weight_shape, dtype)
