@@ -70,6 +70,8 @@ MANY_IMAGES, LAYOUT_COST, LAYOUT_BYTES = 16, 2, 1 << 20
 TILE_COST, GRADIENT_TILE_COST, WEIGHT_COST, KEPT_COST = 450, 650, 1400, 120
 #: Filters of a group, and products in a sum, from which on compiled products without unfolding are faster.
 DIRECT_FILTERS, DIRECT_DEPTH = 12, 9
+#: How many times the windows of a convolution that of its turned weight may have: the others see padding.
+TURNED_WINDOWS = 1.5
 #: Windows from which on, and channels up to which, no more than that has to be done if there is nothing to unfold: the
 #: rows of weights of many channels lie so far apart that a cache has few places for them.
 FLAT_WINDOWS, FLAT_DEPTH = 512, 512
@@ -634,7 +636,7 @@ def plan_data_gradient(
             return WinogradProduct(turned, operands, data_shape, dtype, plain, turned=True, constant=constant)
         if _flat_pays(turned, dtype):
             return direct.FlatProduct(turned, operands, data_shape, dtype, plain, turned=True)
-        if _direct_pays(turned, dtype):
+        if _direct_pays(turned, dtype) and math.prod(turned.windows) <= TURNED_WINDOWS * math.prod(g.windows):
             return direct.DirectProduct(turned, operands, data_shape, dtype, plain, turned=True, constant=constant)
     if _images_last_pays(g, dtype):
         return _ImagesLast(plan_data_gradient, 1, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
