@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from symgraph.errors import BindError, SymgraphError
 from symgraph.graph.infer import Inference
 from symgraph.graph.node import Node
-from symgraph.graph.trace import STATE_SPEC, Trace, trace
+from symgraph.graph.trace import NO_STATE, STATE_SPEC, Trace, trace
 from symgraph.graph.view import View
 from symgraph.op import Op
 from symgraph.op.backward import Backward
@@ -301,10 +301,13 @@ def lower(
             lowered.hypers.append(Hyper((node.name,), name, value))
         offset = 0
         if made.random:
-            if state is None:
-                state = add_input(None, STATE_SPEC, "random state")
-                lowered.random = True
-            inputs.append(state)
+            if not made.draws:
+                inputs.append(recorder.constant(NO_STATE))
+            else:
+                if state is None:
+                    state = add_input(None, STATE_SPEC, "random state")
+                    lowered.random = True
+                inputs.append(state)
             offset = draws = draws + 64
         results = recorder.inline(made.program, inputs, hypers, offset)
         count = len(made.outputs)

@@ -20,6 +20,8 @@ __all__ = ["STATE_SPEC", "Trace", "trace"]
 
 #: Spec of the random state that programs read: (seed, step).
 STATE_SPEC = Spec((2,), np.dtype("uint64"))
+#: In its place where nothing reads it.
+NO_STATE = np.zeros(STATE_SPEC.shape, STATE_SPEC.dtype)
 
 
 class Trace(NamedTuple):
@@ -33,12 +35,15 @@ class Trace(NamedTuple):
     outputs
         Specs of the operator's outputs, hidden ones included.
     random
-        Whether it draws random numbers.
+        Whether it may draw random numbers.
+    draws
+        Whether it does. Most gradients may and do not.
     """
 
     program: Program
     outputs: tuple[Spec, ...]
     random: bool
+    draws: bool
 
 
 class _Key:
@@ -77,8 +82,9 @@ def _trace(key: _Key, specs: tuple[Spec, ...], training: bool) -> Trace:
     asked: dict[str, Any] = {}
     if op._asks_training:
         asked["training"] = training
-    if op._asks_rng:
-        asked["rng"] = RecordingRandom(recorder, recorder.input(STATE_SPEC, "random state"), 0)
+    state = recorder.input(STATE_SPEC, "random state") if op._asks_rng else None
+    if state is not None:
+        asked["rng"] = RecordingRandom(recorder, state, 0)
     result = (op.with_live(live) if live else op).compute(recorder, *inputs, **asked)
     results = result if isinstance(result, tuple) else (result,)
     expected = len(op.output_names()) + len(op.mutated())
@@ -96,4 +102,5 @@ def _trace(key: _Key, specs: tuple[Spec, ...], training: bool) -> Trace:
             )
     recorder.program.outputs = [r.value for r in results]
     outputs = tuple(r.value.spec for r in results[: len(op.output_names())])
-    return Trace(recorder.program, outputs, op._asks_rng)
+    draws = state is not None and any(v is state.value for e in recorder.program.equations for v in e.inputs)
+    return Trace(recorder.program, outputs, op._asks_rng, draws)
