@@ -435,8 +435,12 @@ class Plan:
         self.run_second()
 
     def _run_in_parts(self) -> None:
-        self._context.run(self._runs[0])
-        self._context.run(self._runs[1])
+        self._context.run(self._both)
+
+    def _both(self) -> None:
+        first, renewing, _ = self._runs
+        first()
+        renewing()
 
     def run_again(self) -> None:
         """Run the first half again without renewing anything, for a second half that is to run once more."""

@@ -106,3 +106,31 @@ def test_results_come_in_parts_without_a_copy(name: str) -> None:
     assert peak - before < 3 * kernels._PART_BYTES // 2
     if out.nbytes > 2 * kernels._PART_BYTES:
         assert peak - before < 0.8 * out.nbytes
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_by_dot_have_the_bits_of_matmul(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    asked = 0
+    for _ in range(300):
+        m, k, n = rng.integers(0, 40, 3)
+        x, y = (rng.standard_normal(s).astype(dtype) for s in ((m, k), (k, n)))
+        x, y = (np.asfortranarray(v) if rng.random() < 0.5 else v for v in (x, y))
+        out, expected = np.empty((m, n), dtype), np.empty((m, n), dtype)
+        ((function, *arguments),) = KERNELS["matmul"]([x, y], out, None)
+        asked += function is not np.matmul
+        function(*arguments)
+        np.matmul(x, y, expected)
+        assert out.tobytes() == expected.tobytes()
+    assert asked == 300
+
+
+def test_products_of_other_layouts_are_left_to_matmul() -> None:
+    x = np.ones((6, 8), np.float32)
+    out = np.empty((3, 3), np.float32)
+    for a, b, o in (
+        (x[::2], x[:3].T, out),
+        (x[:3], x[:3].T, np.empty((3, 3), np.float32).T),
+        (x[:3], x[:3].T, np.empty((3, 3))),
+    ):
+        assert KERNELS["matmul"]([a, b], o, None)[0][0] is np.matmul
