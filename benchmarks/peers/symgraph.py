@@ -16,7 +16,7 @@ def workload(workload: Workload, mode: str) -> Work:
     options = None
     if mode == "tuned":
         inputs = ["data"] if workload.group == "inference" else None
-        options = mx.executor.Options(inputs=inputs, on={"absorb", "convolution", "stack"})
+        options = mx.executor.Options(inputs=inputs, on={"absorb", "convolution", "stack", "product"})
     if workload.group == "update":
         names = list(workload.parameters())
         updates = []

@@ -346,7 +346,19 @@ def absorb(program: Program, evaluate: Evaluate) -> Program:
     return _rebuilt(program, emitted, rewrite)
 
 
-_CONVOLUTIONS = frozenset(("conv", "conv_data_grad", "conv_weight_grad"))
+def _inexact(program: Program, *names: str) -> Program:
+    """Let the engine compute the primitives of some names in ways that round otherwise, where it finds they pay."""
+    emitted: list[Equation] = []
+
+    def rewrite(old: Equation, equation: Equation) -> Sequence[Value] | None:
+        if equation.primitive.name not in names:
+            return None
+        params = {**equation.params, "inexact": True}
+        specs = [v.spec for v in equation.outputs]
+        emitted.append(Equation(equation.primitive, equation.inputs, params, specs, equation.origin))
+        return emitted[-1].outputs
+
+    return _rebuilt(program, emitted, rewrite)
 
 
 def convolution(program: Program, evaluate: Evaluate) -> Program:
@@ -356,17 +368,12 @@ def convolution(program: Program, evaluate: Evaluate) -> Program:
     of results; sums of shifted products for depthwise ones; and for all others sums of products over windows, without
     BLAS, in the order of the windows' elements.
     """
-    emitted: list[Equation] = []
+    return _inexact(program, "conv", "conv_data_grad", "conv_weight_grad")
 
-    def rewrite(old: Equation, equation: Equation) -> Sequence[Value] | None:
-        if equation.primitive.name not in _CONVOLUTIONS:
-            return None
-        params = {**equation.params, "inexact": True}
-        specs = [v.spec for v in equation.outputs]
-        emitted.append(Equation(equation.primitive, equation.inputs, params, specs, equation.origin))
-        return emitted[-1].outputs
 
-    return _rebuilt(program, emitted, rewrite)
+def product(program: Program, evaluate: Evaluate) -> Program:
+    """Let the engine compute matrix products without BLAS, each sum in its order, where it finds that pays."""
+    return _inexact(program, "matmul")
 
 
 #: The pipeline, in order.
@@ -382,6 +389,7 @@ PIPELINE: list[Pass] = [
     Pass("absorb", "Scale the filters of a convolution instead of its result; off by default.", absorb, exact=False),
     Pass("convolution", "Let convolutions be computed in faster ways; off by default.", convolution, exact=False),
     Pass("stack", "Make one product of those in a sum or with one matrix; off by default.", stack, exact=False),
+    Pass("product", "Let matrix products be computed without BLAS; off by default.", product, exact=False),
     # Again: these make equal equations, and leave some that nobody reads.
     Pass("cse again", "Merge what simplification made equal.", cse),
     Pass("dead again", "Drop what simplification left over.", dead),

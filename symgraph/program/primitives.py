@@ -339,7 +339,7 @@ def _scatter_nd_add(indices: Spec, updates: Spec, shape: tuple[int, ...]) -> Spe
 
 
 @primitive("matmul", "Matrix product of the last two axes; the others broadcast.")
-def _matmul(x: Spec, y: Spec) -> Spec:
+def _matmul(x: Spec, y: Spec, inexact: bool = False) -> Spec:
     if x.dtype != y.dtype:
         raise DTypeError(f"operands have dtypes {x.dtype} and {y.dtype}")
     if len(x.shape) < 2 or len(y.shape) < 2 or x.shape[-1] != y.shape[-2]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from symgraph.backends.numpy import convolution, pooling, random_bits, scatter, special
+from symgraph.backends.numpy import convolution, pooling, product, random_bits, scatter, special
 from symgraph.errors import OutOfRangeError
 from symgraph.program.values import Spec
 
@@ -377,7 +377,10 @@ def _scatter_nd_add(operands: Sequence[Array], out: Array, workspace: Any, shape
 # -- linear algebra, convolution, pooling -----------------------------------------------------------------------------
 
 
-def _matmul_bytes(specs: Sequence[Spec], result: Spec) -> int:
+def _matmul_bytes(specs: Sequence[Spec], result: Spec, inexact: bool = False) -> int:
+    left, right = (s.shape for s in specs)
+    if inexact and product.pays(left, right, result.dtype):
+        return product.PackedProduct(left, right, result.dtype).workspace
     return 4 * sum(s.size for s in (*specs, result)) if result.dtype == np.float16 else 0
 
 
@@ -393,9 +396,12 @@ def _is_plain_product(x: Array, y: Array, out: Array) -> bool:
 
 
 @kernel("matmul", _matmul_bytes)
-def _matmul(operands: Sequence[Array], out: Array, workspace: Any) -> list[Call]:
+def _matmul(operands: Sequence[Array], out: Array, workspace: Any, inexact: bool = False) -> list[Call]:
+    x, y = operands
+    if inexact and product.pays(x.shape, y.shape, out.dtype):
+        made = product.PackedProduct(x.shape, y.shape, out.dtype)
+        return [(made.bind(x, y, out, workspace[: made.workspace]),)]
     if out.dtype != np.float16 or workspace is None:
-        x, y = operands
         if _is_plain_product(x, y, out):
             return [(x.dot, y, out)]  # the same call of BLAS, reached in half of the time
         return [(np.matmul, x, y, out)]
