@@ -185,3 +185,26 @@ def test_inference_with_constant_weights() -> None:
         # Three sums of at most 180 products of numbers near one.
         np.testing.assert_allclose(*outputs, rtol=0, atol=3e-5 * abs(outputs[0]).max())
     assert packed.explain(training=False).count("# compiled") >= 3
+
+
+@pytest.mark.parametrize("kind", PLANS)
+@pytest.mark.parametrize("filters", [40, 48])
+def test_the_number_of_workers_changes_no_bit(kind: str, filters: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct, "LANE_PRODUCTS", 1)
+    if filters == 48:  # Winograd's way
+        for name in ("TILE_COST", "GRADIENT_TILE_COST"):
+            monkeypatch.setattr(convolution, name, -(10**9))
+    case = Case((3, 32, 14, 15), (filters, 32, 3, 3), (1, 1), (1, 1), (1, 1))
+    make, names = PLANS[kind]
+    rng = np.random.default_rng(0)
+    first, second, shape = (getattr(case, name) for name in names)
+    x, y = (rng.standard_normal(s).astype(np.float32) for s in (first, second))
+    results = []
+    for workers in (1, 2, 5):
+        monkeypatch.setattr(threads, "_count", workers)
+        plan, out = make(*case, np.float32), np.empty(shape, np.float32)
+        assert isinstance(plan, winograd._WinogradPlan if filters == 48 else direct._DirectPlan)
+        plan.run(x, y, out, np.empty(plan.workspace, np.uint8))
+        results.append(out)
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0], other)
