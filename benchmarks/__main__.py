@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks import compare, graph, imports, report
+from benchmarks.profile import PROFILES
 from benchmarks.workloads import WORKLOADS
 
 #: What is measured beside the workloads.
-OTHERS = ("limits", "graph", "imports")
+OTHERS = ("limits", "graph", "imports", "profile")
 
 
 def machine() -> dict[str, str]:
@@ -64,6 +65,19 @@ def measure(what: str, pythons: dict[str, str], rounds: int, quick: bool) -> Any
         modules = {m: pythons[m] for m in names if m in pythons}
         seconds = imports.measure(modules, rounds, environment, root)
         return {"seconds": seconds, "networkx": imports.loads_networkx(sys.executable, environment, root)}
+    if what == "profile":
+        return {
+            f"{name} {mode}".strip(): json.loads(
+                subprocess.run(
+                    [sys.executable, "-m", "benchmarks.profile", name, mode],
+                    env=environment,
+                    cwd=root,
+                    check=True,
+                    capture_output=True,
+                ).stdout
+            )
+            for name, mode in PROFILES[: 1 if quick else None]
+        }
     return compare.compare(what, pythons, rounds, 0.1 if quick else 0.5)
 
 

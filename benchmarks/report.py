@@ -73,7 +73,8 @@ def lines(what: str, found: Any) -> list[str]:
     """Return what was measured of one workload, for a terminal."""
     if what in WORKLOADS:
         return table(WORKLOAD_HEADS, workload_rows(what, {what: {"results": found}}))
-    return {"limits": limits_lines, "graph": graph_lines, "imports": imports_lines}[what](found)
+    others = {"limits": limits_lines, "graph": graph_lines, "imports": imports_lines, "profile": profile_parts}
+    return others[what](found)
 
 
 WORKLOAD_HEADS = ("", "min", "median", "to plain", "to jit", "peak MB", "beyond MB", "deviation")
@@ -375,11 +376,36 @@ def page(results: Results) -> str:
             parts += [f"### {heading}", "\n".join(table(WORKLOAD_HEADS, rows))]
             if absent := missing(results, names):
                 parts += ["Not measured:", "\n".join(absent)]
+    if "profile" in results:
+        parts += ["## Where the time goes", PROFILE.strip(), *profile_parts(results["profile"]["results"])]
     if "graph" in results:
         parts += ["## Graphs of growing size", GRAPH.strip(), "\n".join(graph_lines(results["graph"]["results"]))]
     if "imports" in results:
         parts += ["## Import", IMPORT.strip(), "\n".join(imports_lines(results["imports"]["results"]))]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def profile_parts(found: dict[str, list[tuple[str, int, float, int]]]) -> list[str]:
+    """Return headings and tables of what each call spends its time on."""
+    modes = {"": "plain", "jit": "jit", "tuned": "jit, inexact"}
+    parts = []
+    for what, steps in found.items():
+        name, _, mode = what.partition(" ")
+        whole = sum(seconds for _, _, seconds, _ in steps)
+        rows = [
+            [
+                kind,
+                str(count),
+                duration(seconds),
+                f"{seconds / whole:.0%}",
+                f"{flops / seconds / 1e9:.0f}" * bool(flops),
+            ]
+            for kind, count, seconds, flops in steps
+            if seconds >= whole / 100
+        ]
+        parts.append(f"`{name}`, {modes[mode]}: {duration(whole)} in all")
+        parts.append("\n".join(table(("steps", "number", "time", "share", "GFLOP/s"), rows)))
+    return parts
 
 
 HEAD = """
@@ -409,6 +435,11 @@ it. Initial weights, batch and arithmetic are the same for all. "Deviation" is h
 symgraph's after three calls, relative to what they changed; a peer beyond the tolerance of a workload is left out.
 
 A training step goes from a batch to renewed weights, with MXNet's RMSProp: epsilon is inside of the root.
+"""
+
+PROFILE = """
+Of workloads that fall short of a figure: the least time of each step of the plan, timed by itself, by kinds of steps;
+what takes less than a hundredth of the whole is left out. GFLOP/s counts the operations of the definition.
 """
 
 GRAPH = f"""

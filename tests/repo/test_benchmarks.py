@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import symgraph as mx
-from benchmarks import report
+from benchmarks import profile, report
 from benchmarks.compare import PEERS, Competitor, deviation
 from benchmarks.graph import chain, stages
 from benchmarks.peers import numpy as by_hand
@@ -181,3 +181,25 @@ def test_three_digits(seconds: float, text: str) -> None:
 def test_every_peer_has_a_module() -> None:
     modules = {file.stem for file in (ROOT / "benchmarks" / "peers").glob("*.py")} - {"__init__", "symbols"}
     assert {name.partition("-")[0] for name in PEERS} == modules
+
+
+def test_profile_of_a_linear_step() -> None:
+    found = {kind: (count, flops) for kind, count, _, flops in profile.profile("linear", "", 0.01)}
+    assert found["`matmul`"] == (2, 2 * (2 * 10 * 5))  # the result, and the gradient by the weight
+    assert found["`sqrt`"] == (1, 0)
+
+
+def test_profile_of_convolutions() -> None:
+    x = mx.sym.Convolution(mx.sym.Variable("data"), kernel=(3, 5), num_filter=6, name="conv")
+    executor = mx.sym.sum(x).simple_bind(mx.cpu(), data=(2, 4, 7, 9))
+    steps = executor.bound(True).plan.layout.steps
+    kinds = {profile.kind(list(s.equations)): profile.operations(list(s.equations)) for s in steps}
+    flops = 2 * (2 * 6 * 5 * 5) * (4 * 3 * 5)
+    assert kinds["convolution, 3 x 5"] == flops
+    assert kinds["its data gradient, 3 x 5"] == kinds["its weight gradient, 3 x 5"] == flops
+
+
+def test_profile_in_the_report() -> None:
+    (heading, table) = report.profile_parts({"lenet jit": [["`matmul`", 2, 0.9, 1800000000], ["`add`", 1, 0.001, 0]]})
+    assert heading == "`lenet`, jit: 901 ms in all"
+    assert table.splitlines()[2:] == ["| `matmul` | 2 | 900 ms | 100% | 2 |"]
