@@ -90,6 +90,11 @@ class Tiered:
             self._loop.ask()
 
     @property
+    def settled(self) -> Callable[[], object] | None:
+        """What runs it by NumPy, if nothing will ever take its place."""
+        return self._plain if self._loop is None else None
+
+    @property
     def whole(self) -> bool:
         """Whether the next call does its work in a single call of machine code, which nothing can cut in two."""
         return isinstance(self._fast, (Native, Job))

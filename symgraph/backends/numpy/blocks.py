@@ -25,7 +25,7 @@ from symgraph.program.fusion import REDUCTIONS, Cut, cut, extent
 from symgraph.program.memory import ALIGNMENT, Step
 from symgraph.program.values import Equation, Value
 
-__all__ = ["BLOCK_BYTES", "Block", "Blocks", "cut_shape", "merge_axes", "scratch_bytes"]
+__all__ = ["Block", "Blocks", "Lane", "scratch_bytes"]
 
 Array = np.ndarray[Any, Any]
 Index = tuple[slice, ...]
@@ -175,7 +175,7 @@ class Blocks:
 
     def run(self) -> Callable[[], object]:
         """Return the call that runs the group by NumPy, on all workers."""
-        return threads.parallel([_Lane(self, worker, lane) for worker, lane in enumerate(self.lanes)])
+        return threads.parallel([Lane(self, worker, lane) for worker, lane in enumerate(self.lanes)])
 
     def bound(self, worker: int, block: Block) -> dict[int, Array]:
         """Return the arrays of one block as a worker sees them, by ``id`` of the value."""
@@ -215,13 +215,19 @@ class Blocks:
         return [(ufunc.reduce, operands[0], self._axes, None, part, True), (ufunc, out, part, out)]
 
 
-class _Lane:
-    """A worker's share of a fused group: calls prepared for each block, or if they are many, made when needed."""
+class Lane:
+    """A worker's share of a fused group.
+
+    Attributes
+    ----------
+    prepared
+        The calls of all blocks, or None: if they are many, they are made when they are needed.
+    """
 
     def __init__(self, blocks: Blocks, worker: int, lane: Sequence[Block]) -> None:
         self._blocks, self._worker, self._lane = blocks, worker, lane
         few = len(lane) * len(blocks.step.equations) <= PREPARED_EQUATIONS
-        self._prepared = list(self._each()) if few else None
+        self.prepared = list(self._each()) if few else None
 
     def _each(self) -> Iterator[Callable[[], object]]:
         """Yield all calls, block by block."""
@@ -233,8 +239,9 @@ class _Lane:
                     yield partial(function, *arguments)
 
     def __call__(self) -> None:
+        """Make the calls."""
         with np.errstate(all="ignore"):
-            deque(map(invoke, self._each() if self._prepared is None else self._prepared), 0)
+            deque(map(invoke, self._each() if self.prepared is None else self.prepared), 0)
 
 
 def _with_axes(x: Array, shape: Sequence[int], axes: Sequence[int]) -> Array:

@@ -29,7 +29,7 @@ from symgraph.backends.numba.forms import refusal
 from symgraph.backends.numba.group import group
 from symgraph.backends.numba.kernels import Kernel
 from symgraph.backends.numba.tiered import Tiered
-from symgraph.backends.numpy.blocks import Blocks, scratch_bytes
+from symgraph.backends.numpy.blocks import Blocks, Lane, scratch_bytes
 from symgraph.backends.numpy.eager import run, xp
 from symgraph.backends.numpy.interrupts import shielded
 from symgraph.backends.numpy.kernel_plan import aligned, refresh
@@ -419,13 +419,17 @@ class Plan:
         return [c[0].bound(*c[1:]) if isinstance(c[0], KeywordOut) else c for c in calls]
 
     def _group(self, step: Step) -> list[Prepared]:
-        """Return one call that runs a fused group on all workers: block by block, or as a compiled loop."""
+        """Return the call that runs a fused group on all workers, block by block or as a compiled loop.
+
+        If it will always be few calls of NumPy, on one core, these are returned: a run of them needs no Python.
+        """
         scratch = None
         if step.workspace is not None:
             scratch = self.arena[step.workspace.offset : step.workspace.offset + step.workspace.nbytes]
         call = group(Blocks(step, self.array, scratch), self.options.jit)
         self.groups[id(step)] = call
-        return [call]
+        lane = call.settled
+        return [call] if not isinstance(lane, Lane) or lane.prepared is None else lane.prepared
 
     # -- running ------------------------------------------------------------------------------------------------------
 
