@@ -37,7 +37,7 @@ import numpy.typing as npt
 
 from symgraph.backends.numpy import depthwise, direct
 from symgraph.backends.numpy.kernel_plan import Array, Carve, KernelPlan, LanedPlan, Step
-from symgraph.backends.numpy.threads import ranges, worker_count
+from symgraph.backends.numpy.threads import longest, slices, worker_count
 from symgraph.backends.numpy.unfolding import SHORT_ROW, Geometry, plan_unfolding, spread, trailing
 from symgraph.backends.numpy.winograd import PART, WinogradProduct, WinogradWeightGradient, applies, tile_count
 
@@ -85,14 +85,6 @@ def _usable(x: Array) -> bool:
             return False
         step *= length
     return (x.shape[1] == 1 or x.strides[1] >= step) and (x.shape[0] == 1 or x.strides[0] >= step)
-
-
-def _slices(length: int, parts: int) -> list[slice]:
-    return [slice(*part) for part in ranges(length, parts)]
-
-
-def _longest(slices: Sequence[slice]) -> int:
-    return max(s.stop - s.start for s in slices)
 
 
 def _squeeze(*matrices: Array) -> tuple[Array, ...]:
@@ -185,9 +177,9 @@ class _BlockedPlan(_ConvolutionPlan):
         self.blocks: list[slice] = []
         if g.images and not g.whole and not self.copyless:
             self._cut()
-            images, groups = (_longest(cut) for cut in zip(*self.cells, strict=True))
+            images, groups = (longest(cut) for cut in zip(*self.cells, strict=True))
             channels = groups * (g.channels // g.groups)
-            self.reserve("columns", math.prod(self.unfolding.columns_shape(images, channels, _longest(self.blocks))))
+            self.reserve("columns", math.prod(self.unfolding.columns_shape(images, channels, longest(self.blocks))))
             if self.unfolding.prepared:
                 self.reserve("prepared", math.prod(self.unfolding.prepared_shape(images, channels)))
             if self.shared:
@@ -211,8 +203,8 @@ class _BlockedPlan(_ConvolutionPlan):
             self.lanes = min(worker_count(), g.groups)
             if by_images * by_groups < self.lanes:
                 by_groups = self.lanes
-        self.cells = list(itertools.product(_slices(g.images, by_images), _slices(g.groups, by_groups)))
-        self.blocks = _slices(g.windows[0], by_rows)
+        self.cells = list(itertools.product(slices(g.images, by_images), slices(g.groups, by_groups)))
+        self.blocks = slices(g.windows[0], by_rows)
 
 
 class _Forward(_BlockedPlan):
@@ -392,16 +384,16 @@ class _WeightGradient(_ConvolutionPlan):
         if few and channel * g.channels * g.images >= BLOCKS_TO_SPREAD * SMALL_BLOCK_BYTES:
             self.lanes = min(worker_count(), g.groups)
             by_groups = max(by_groups, self.lanes)
-        self.images = _slices(g.images, by_images)
-        self.cells = _slices(g.groups, by_groups)
-        self.channels = _slices(channels, by_channels)
-        self.blocks = _slices(g.windows[0], by_rows)
+        self.images = slices(g.images, by_images)
+        self.cells = slices(g.groups, by_groups)
+        self.channels = slices(channels, by_channels)
+        self.blocks = slices(g.windows[0], by_rows)
 
     def _reserve(self) -> None:
         g = self.g
-        images, groups, channels = _longest(self.images), _longest(self.cells), _longest(self.channels)
+        images, groups, channels = longest(self.images), longest(self.cells), longest(self.channels)
         if not self.copyless:
-            rows = _longest(self.blocks)
+            rows = longest(self.blocks)
             self.reserve("columns", math.prod(self.unfolding.columns_shape(images, groups * channels, rows)))
             if self.unfolding.prepared:
                 self.reserve("prepared", math.prod(self.unfolding.prepared_shape(images, groups * channels)))
@@ -603,13 +595,13 @@ def plan_forward(
     if inexact:
         plain = _Forward(g, operands, result, direct.compute(dtype))
         if _winograd_pays(g, dtype, TILE_COST, KEPT_COST if constant else WEIGHT_COST):
-            return WinogradProduct(g, operands, result, dtype, plain, constant=constant)
+            return WinogradProduct(g, dtype, plain, constant=constant)
         if depthwise.applies(g):
             return depthwise.ShiftedProducts(g, operands, result, dtype)
         if _flat_pays(g, dtype):
-            return direct.FlatProduct(g, operands, result, dtype, plain)
+            return direct.FlatProduct(g, dtype, plain)
         if _direct_pays(g, dtype):
-            return direct.DirectProduct(g, operands, result, dtype, plain, constant=constant)
+            return direct.DirectProduct(g, dtype, plain, constant=constant)
     if _images_last_pays(g, dtype):
         return _ImagesLast(plan_forward, 1, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
     return _Forward(g, operands, result, dtype)
@@ -633,11 +625,11 @@ def plan_data_gradient(
     if inexact and turned is not None:
         plain = _data_gradient(g, operands, data_shape, direct.compute(dtype))
         if _winograd_pays(turned, dtype, TILE_COST, KEPT_COST if constant else WEIGHT_COST):
-            return WinogradProduct(turned, operands, data_shape, dtype, plain, turned=True, constant=constant)
+            return WinogradProduct(turned, dtype, plain, turned=True, constant=constant)
         if _flat_pays(turned, dtype):
-            return direct.FlatProduct(turned, operands, data_shape, dtype, plain, turned=True)
+            return direct.FlatProduct(turned, dtype, plain, turned=True)
         if _direct_pays(turned, dtype) and math.prod(turned.windows) <= TURNED_WINDOWS * math.prod(g.windows):
-            return direct.DirectProduct(turned, operands, data_shape, dtype, plain, turned=True, constant=constant)
+            return direct.DirectProduct(turned, dtype, plain, turned=True, constant=constant)
     if _images_last_pays(g, dtype):
         return _ImagesLast(plan_data_gradient, 1, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
     return _data_gradient(g, operands, data_shape, dtype)
@@ -672,10 +664,10 @@ def plan_weight_gradient(
     if inexact:
         plain = _WeightGradient(g, operands, weight_shape, direct.compute(dtype))
         if g.channels % PART == 0 and _winograd_pays(g, dtype, GRADIENT_TILE_COST, WEIGHT_COST):
-            return WinogradWeightGradient(g, operands, weight_shape, dtype, plain)
+            return WinogradWeightGradient(g, dtype, plain)
         # Of a single channel a tile has too little.
         if g.channels > g.groups and _direct_pays(g, dtype):
-            return direct.DirectWeightGradient(g, operands, weight_shape, dtype, plain)
+            return direct.DirectWeightGradient(g, dtype, plain)
     if _images_last_pays(g, dtype):
         return _ImagesLast(plan_weight_gradient, 2, data_shape, weight_shape, stride, dilate, pad, groups, dtype)
     return _WeightGradient(g, operands, weight_shape, dtype)

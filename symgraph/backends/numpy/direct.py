@@ -38,7 +38,7 @@ from symgraph.backends.numpy.kernel_plan import (
     aligned,
     chain,
 )
-from symgraph.backends.numpy.threads import parallel, ranges, worker_count
+from symgraph.backends.numpy.threads import longest, parallel, ranges, slices, worker_count
 from symgraph.backends.numpy.unfolding import Geometry
 
 __all__ = ["DirectProduct", "DirectWeightGradient", "FlatProduct", "applies", "compute", "is_flat"]
@@ -73,26 +73,11 @@ def compute(dtype: npt.DTypeLike) -> np.dtype[Any]:
     return np.dtype(np.float32) if np.dtype(dtype) == np.float16 else np.dtype(dtype)
 
 
-def _slices(length: int, parts: int) -> list[slice]:
-    return [slice(*part) for part in ranges(length, parts)]
-
-
-def _longest(slices: Sequence[slice]) -> int:
-    return max(s.stop - s.start for s in slices)
-
-
 class _DirectPlan(StagedPlan):
     """What the plans share: panels and padded images."""
 
-    def __init__(
-        self,
-        g: Geometry,
-        operands: Sequence[Sequence[int]],
-        result: Sequence[int],
-        dtype: npt.DTypeLike,
-        plain: KernelPlan,
-    ) -> None:
-        super().__init__(operands, result, dtype, plain)
+    def __init__(self, g: Geometry, dtype: npt.DTypeLike, plain: KernelPlan) -> None:
+        super().__init__(dtype, plain)
         self.g = g
         self.depth = g.channels // g.groups
         #: Group and filters of each panel.
@@ -163,14 +148,12 @@ class DirectProduct(_DirectPlan):
     def __init__(
         self,
         g: Geometry,
-        operands: Sequence[Sequence[int]],
-        result: Sequence[int],
         dtype: npt.DTypeLike,
         plain: KernelPlan,
         turned: bool = False,
         constant: bool = False,
     ) -> None:
-        super().__init__(g, operands, result, dtype, plain)
+        super().__init__(g, dtype, plain)
         self.turned, self.constant = turned, constant
         self.sums = g.depth
         widths = [self.width(filters) for _, filters in self.panels]
@@ -203,7 +186,7 @@ class DirectProduct(_DirectPlan):
         if not ways:
             return [(slice(0, g.images), slice(0, g.windows[0]), slice(0, len(self.panels)))]
         _, parts, lengths = min(ways)
-        images, rows, panels = (_slices(n, part) for n, part in zip(lengths, parts, strict=True))
+        images, rows, panels = (slices(n, part) for n, part in zip(lengths, parts, strict=True))
         return list(itertools.product(images, rows, panels))
 
     def _together(self, images: slice, rows: slice) -> list[slice]:
@@ -213,12 +196,12 @@ class DirectProduct(_DirectPlan):
         count = images.stop - images.start
         return [
             slice(images.start + part.start, images.start + part.stop)
-            for part in _slices(count, -(-count // max(1, IMAGE_BYTES // each)))
+            for part in slices(count, -(-count // max(1, IMAGE_BYTES // each)))
         ]
 
     def _padded_shape(self, images: slice, rows: slice) -> tuple[int, ...]:
         read = self.rows(rows)
-        together = _longest(self._together(images, rows))
+        together = longest(self._together(images, rows))
         return (together, self.g.channels, read.stop - read.start, self.columns())
 
     def either(self, plain: Call, operands: Sequence[Array], out: Array, carve: Carve) -> Call:
@@ -295,12 +278,12 @@ class DirectProduct(_DirectPlan):
         images, rows, columns = windows.shape[:3]
         filters, width = target.shape[1], panel.shape[-1]
         if rows * columns <= BLOCK:
-            parts = _slices(images, -(-images // (BLOCK // (rows * columns))))
+            parts = slices(images, -(-images // (BLOCK // (rows * columns))))
             cuts = [(part, slice(0, rows), slice(0, columns)) for part in parts]
         else:
             by_rows = min(rows, -(-rows * columns // BLOCK))
             by_columns = -(-columns // BLOCK) if rows == 1 else 1
-            pieces = itertools.product(_slices(rows, by_rows), _slices(columns, by_columns))
+            pieces = itertools.product(slices(rows, by_rows), slices(columns, by_columns))
             cuts = [(slice(k, k + 1), *piece) for k, piece in itertools.product(range(images), pieces)]
         for cut in cuts:
             source = windows[cut]
@@ -328,13 +311,11 @@ class FlatProduct(_DirectPlan):
     def __init__(
         self,
         g: Geometry,
-        operands: Sequence[Sequence[int]],
-        result: Sequence[int],
         dtype: npt.DTypeLike,
         plain: KernelPlan,
         turned: bool = False,
     ) -> None:
-        super().__init__(g, operands, result, dtype, plain)
+        super().__init__(g, dtype, plain)
         self.turned = turned
         self.reserved()
 
@@ -351,7 +332,7 @@ class FlatProduct(_DirectPlan):
         lanes = max(1, min(worker_count(), g.images * g.filters * g.depth * size // LANE_PRODUCTS))
         by_images = math.gcd(lanes, g.images)
         whole = size // PART
-        cells = itertools.product(_slices(g.images, by_images), ranges(whole, lanes // by_images))
+        cells = itertools.product(slices(g.images, by_images), ranges(whole, lanes // by_images))
         made: list[list[Step]] = []
         for images, (begin, end) in cells:
             windows = [slice(begin * PART, end * PART)]
@@ -371,26 +352,19 @@ class DirectWeightGradient(_DirectPlan):
     gradient, and ``sums``, the result with filters last.
     """
 
-    def __init__(
-        self,
-        g: Geometry,
-        operands: Sequence[Sequence[int]],
-        result: Sequence[int],
-        dtype: npt.DTypeLike,
-        plain: KernelPlan,
-    ) -> None:
-        super().__init__(g, operands, result, dtype, plain)
+    def __init__(self, g: Geometry, dtype: npt.DTypeLike, plain: KernelPlan) -> None:
+        super().__init__(g, dtype, plain)
         products = math.prod(g.windows) * g.images * g.filters * g.depth
         lanes = max(1, min(worker_count(), products // LANE_PRODUCTS))
         by_panels = min(lanes, len(self.panels))
         #: What a lane does: panels, and channels of a group.
         self.cells = list(
-            itertools.product(_slices(len(self.panels), by_panels), _slices(self.depth, max(1, lanes // by_panels)))
+            itertools.product(slices(len(self.panels), by_panels), slices(self.depth, max(1, lanes // by_panels)))
         )
         each = g.channels * math.prod(self.padded_shape) * self.compute.itemsize
-        self.images = _slices(g.images, -(-g.images // max(1, PADDED_BYTES // each)))
+        self.images = slices(g.images, -(-g.images // max(1, PADDED_BYTES // each)))
         if g.padded:
-            self.own.reserve("padded", (_longest(self.images), g.channels, *self.padded_shape), self.compute)
+            self.own.reserve("padded", (longest(self.images), g.channels, *self.padded_shape), self.compute)
         width = max(self.width(filters) for _, filters in self.panels)
         for lane, (panels, channels) in enumerate(self.cells):
             kept = 1 if len(self.images) == 1 else panels.stop - panels.start
@@ -492,6 +466,6 @@ class DirectWeightGradient(_DirectPlan):
         g = self.g
         windows = math.prod(g.windows)
         if windows <= SUMMED:
-            return [(part, slice(0, g.windows[0])) for part in _slices(images, -(-images // (SUMMED // windows)))]
-        parts = _slices(g.windows[0], -(-g.windows[0] // max(1, SUMMED // g.windows[1])))
+            return [(part, slice(0, g.windows[0])) for part in slices(images, -(-images // (SUMMED // windows)))]
+        parts = slices(g.windows[0], -(-g.windows[0] // max(1, SUMMED // g.windows[1])))
         return [(slice(k, k + 1), part) for k in range(images) for part in parts]

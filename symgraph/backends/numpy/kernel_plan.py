@@ -365,10 +365,10 @@ class StagedPlan(KernelPlan):
 
     Parameters
     ----------
-    operands, result, dtype
-        As of every plan.
+    dtype
+        Element type of all arrays.
     plain
-        NumPy's way, planned for dtype `compute`.
+        NumPy's way, planned for the same shapes and dtype `compute`.
 
     Attributes
     ----------
@@ -376,9 +376,8 @@ class StagedPlan(KernelPlan):
         Scratch of the other way, in the place of NumPy's; a subclass reserves it, then calls `reserved`.
     """
 
-    def __init__(
-        self, operands: Sequence[Sequence[int]], result: Sequence[int], dtype: npt.DTypeLike, plain: KernelPlan
-    ) -> None:
+    def __init__(self, dtype: npt.DTypeLike, plain: KernelPlan) -> None:
+        *operands, result = plain.shapes
         super().__init__(operands, result, dtype)
         assert plain.dtype == self.compute
         self.plain = plain

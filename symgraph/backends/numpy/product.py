@@ -61,7 +61,7 @@ class PackedProduct(StagedPlan):
 
     def __init__(self, left: Sequence[int], right: Sequence[int], dtype: npt.DTypeLike) -> None:
         (m, k), n = left, right[1]
-        super().__init__((left, right), (m, n), dtype, _Product((left, right), (m, n), dtype))
+        super().__init__(dtype, _Product((left, right), (m, n), dtype))
         self.chunks = ranges(m, _chunks(m, k, self.compute.itemsize))
         self.lanes = ranges(n // PART, min(worker_count(), -(-n // WIDTH)))
         longest = max(end - begin for begin, end in self.chunks)

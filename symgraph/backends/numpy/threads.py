@@ -18,7 +18,18 @@ from queue import SimpleQueue
 
 import numpy as np
 
-__all__ = ["SPLIT_ELEMENTS", "Parallel", "is_worker", "parallel", "ranges", "set_worker_count", "split", "worker_count"]
+__all__ = [
+    "SPLIT_ELEMENTS",
+    "Parallel",
+    "is_worker",
+    "longest",
+    "parallel",
+    "ranges",
+    "set_worker_count",
+    "slices",
+    "split",
+    "worker_count",
+]
 
 Task = Callable[[], object]
 
@@ -192,6 +203,20 @@ def ranges(length: int, parts: int) -> list[tuple[int, int]]:
     size, extra = divmod(length, parts)
     bounds = list(itertools.accumulate((size + (k < extra) for k in range(parts)), initial=0))
     return list(itertools.pairwise(bounds))
+
+
+def slices(length: int, parts: int) -> list[slice]:
+    """Cut ``range(length)`` as `ranges` does, into slices.
+
+    >>> slices(5, 2)
+    [slice(0, 3, None), slice(3, 5, None)]
+    """
+    return [slice(*part) for part in ranges(length, parts)]
+
+
+def longest(cuts: Sequence[slice]) -> int:
+    """Return the length of the longest of some slices."""
+    return max(s.stop - s.start for s in cuts)
 
 
 def split(length: int, elements: int) -> list[tuple[int, int]]:

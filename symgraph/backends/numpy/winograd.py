@@ -245,15 +245,8 @@ def _split(flat: Array, *shapes: Sequence[int]) -> Iterator[Array]:
 class _WinogradPlan(StagedPlan):
     """What the plans share: tiles and cells, and scratch for each lane."""
 
-    def __init__(
-        self,
-        g: Geometry,
-        operands: Sequence[Sequence[int]],
-        result: Sequence[int],
-        dtype: npt.DTypeLike,
-        plain: KernelPlan,
-    ) -> None:
-        super().__init__(operands, result, dtype, plain)
+    def __init__(self, g: Geometry, dtype: npt.DTypeLike, plain: KernelPlan) -> None:
+        super().__init__(dtype, plain)
         self.g = g
         #: Rows of tiles of an image, and tiles of a row.
         self.grid = tuple(-(-n // 2) for n in g.windows)
@@ -301,14 +294,12 @@ class WinogradProduct(_WinogradPlan):
     def __init__(
         self,
         g: Geometry,
-        operands: Sequence[Sequence[int]],
-        result: Sequence[int],
         dtype: npt.DTypeLike,
         plain: KernelPlan,
         turned: bool = False,
         constant: bool = False,
     ) -> None:
-        super().__init__(g, operands, result, dtype, plain)
+        super().__init__(g, dtype, plain)
         self.turned, self.constant = turned, constant
         self.filters = _parts(g.filters, FILTERS)
         width = max(f.stop - f.start for f in self.filters)
@@ -429,15 +420,8 @@ class WinogradWeightGradient(_WinogradPlan):
     there are several blocks, else for each lane.
     """
 
-    def __init__(
-        self,
-        g: Geometry,
-        operands: Sequence[Sequence[int]],
-        result: Sequence[int],
-        dtype: npt.DTypeLike,
-        plain: KernelPlan,
-    ) -> None:
-        super().__init__(g, operands, result, dtype, plain)
+    def __init__(self, g: Geometry, dtype: npt.DTypeLike, plain: KernelPlan) -> None:
+        super().__init__(g, dtype, plain)
         images, rows, columns = self.largest()
         tiles = images * rows * columns
         cell_bytes = 16 * tiles * (g.channels + g.filters) * self.compute.itemsize
