@@ -36,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symgraph.backends.numpy import depthwise, direct
-from symgraph.backends.numpy.kernel_plan import Array, Carve, KernelPlan, LanedPlan, Step
+from symgraph.backends.numpy.kernel_plan import Array, Carve, KernelPlan, LanedPlan, Step, arithmetic
 from symgraph.backends.numpy.threads import longest, slices, worker_count
 from symgraph.backends.numpy.unfolding import SHORT_ROW, Geometry, plan_unfolding, spread, trailing
 from symgraph.backends.numpy.winograd import PART, WinogradProduct, WinogradWeightGradient, applies, tile_count
@@ -593,7 +593,7 @@ def plan_forward(
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
     operands, result = (data_shape, weight_shape), _result_shape(g, data_shape)
     if inexact:
-        plain = _Forward(g, operands, result, direct.compute(dtype))
+        plain = _Forward(g, operands, result, arithmetic(dtype))
         if _winograd_pays(g, dtype, TILE_COST, KEPT_COST if constant else WEIGHT_COST):
             return WinogradProduct(g, dtype, plain, constant=constant)
         if depthwise.applies(g):
@@ -623,7 +623,7 @@ def plan_data_gradient(
     operands = _result_shape(g, data_shape), weight_shape
     turned = g.turned()
     if inexact and turned is not None:
-        plain = _data_gradient(g, operands, data_shape, direct.compute(dtype))
+        plain = _data_gradient(g, operands, data_shape, arithmetic(dtype))
         if _winograd_pays(turned, dtype, TILE_COST, KEPT_COST if constant else WEIGHT_COST):
             return WinogradProduct(turned, dtype, plain, turned=True, constant=constant)
         if _flat_pays(turned, dtype):
@@ -662,7 +662,7 @@ def plan_weight_gradient(
     g = Geometry.of(data_shape, weight_shape, stride, dilate, pad, groups)
     operands = data_shape, _result_shape(g, data_shape)
     if inexact:
-        plain = _WeightGradient(g, operands, weight_shape, direct.compute(dtype))
+        plain = _WeightGradient(g, operands, weight_shape, arithmetic(dtype))
         if g.channels % PART == 0 and _winograd_pays(g, dtype, GRADIENT_TILE_COST, WEIGHT_COST):
             return WinogradWeightGradient(g, dtype, plain)
         # Of a single channel a tile has too little.

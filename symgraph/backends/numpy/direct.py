@@ -19,29 +19,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from symgraph.backends.numpy.contraction import contract
-from symgraph.backends.numpy.kernel_plan import (
-    Array,
-    Call,
-    Carve,
-    Kept,
-    KernelPlan,
-    Staged,
-    StagedPlan,
-    Step,
-    aligned,
-    chain,
-)
-from symgraph.backends.numpy.threads import longest, parallel, ranges, slices, worker_count
+from symgraph.backends.numpy.kernel_plan import Array, Carve, KernelPlan, StagedPlan, Step
+from symgraph.backends.numpy.threads import longest, ranges, slices, worker_count
 from symgraph.backends.numpy.unfolding import Geometry
 
-__all__ = ["DirectProduct", "DirectWeightGradient", "FlatProduct", "applies", "compute", "is_flat"]
+__all__ = ["DirectProduct", "DirectWeightGradient", "FlatProduct", "applies", "is_flat"]
 
 #: Filters of a panel, and of what the last one has a multiple: a cache line of float32.
 WIDTH, PART = 32, 16
@@ -68,16 +56,11 @@ def is_flat(g: Geometry) -> bool:
     return g.plain and size >= PART and -size % PART <= size // 14
 
 
-def compute(dtype: npt.DTypeLike) -> np.dtype[Any]:
-    """Return the element type of the arithmetic."""
-    return np.dtype(np.float32) if np.dtype(dtype) == np.float16 else np.dtype(dtype)
-
-
 class _DirectPlan(StagedPlan):
     """What the plans share: panels and padded images."""
 
-    def __init__(self, g: Geometry, dtype: npt.DTypeLike, plain: KernelPlan) -> None:
-        super().__init__(dtype, plain)
+    def __init__(self, g: Geometry, dtype: npt.DTypeLike, plain: KernelPlan, constant: bool = False) -> None:
+        super().__init__(dtype, plain, constant)
         self.g = g
         self.depth = g.channels // g.groups
         #: Group and filters of each panel.
@@ -141,26 +124,19 @@ Cell = tuple[slice, slice, slice]
 class DirectProduct(_DirectPlan):
     """Convolution, or with a weight to be `turned` its gradient by the data; `g` is that of what is computed.
 
-    First all panels are packed, unless weights are `constant`: then they are when these change, into memory of their
-    own. Scratch: ``panels``; for each lane ``padded``, images, and ``block``, results with filters last.
+    First all panels are packed. Scratch: ``panels``; for each lane ``padded``, images, and ``block``, results with
+    filters last.
     """
 
     def __init__(
-        self,
-        g: Geometry,
-        dtype: npt.DTypeLike,
-        plain: KernelPlan,
-        turned: bool = False,
-        constant: bool = False,
+        self, g: Geometry, dtype: npt.DTypeLike, plain: KernelPlan, *, turned: bool = False, constant: bool = False
     ) -> None:
-        super().__init__(g, dtype, plain)
-        self.turned, self.constant = turned, constant
-        self.sums = g.depth
+        super().__init__(g, dtype, plain, constant)
+        self.turned = turned
         widths = [self.width(filters) for _, filters in self.panels]
         #: Where each panel begins.
-        self.starts = list(itertools.accumulate((self.sums * width for width in widths), initial=0))
-        if not constant:
-            self.own.reserve("panels", (self.starts[-1],), self.compute)
+        self.starts = list(itertools.accumulate((g.depth * width for width in widths), initial=0))
+        self.prepared.reserve("panels", (self.starts[-1],), self.compute)
         self.cells = self._cut()
         for lane, (images, rows, _) in enumerate(self.cells):
             if g.padded:
@@ -171,22 +147,23 @@ class DirectProduct(_DirectPlan):
     def _cut(self) -> list[Cell]:
         """Cut the work for the workers: so that all have as much to do, and little is done or read by several."""
         g = self.g
-        products = math.prod(g.windows) * g.images * g.filters * self.sums
+        products = math.prod(g.windows) * g.images * g.filters * g.depth
         lanes = max(1, min(worker_count(), products // LANE_PRODUCTS))
         data = g.images * g.channels * math.prod(g.size)
-        ways = []
-        for by_images, by_rows in itertools.product(range(1, lanes + 1), repeat=2):
-            if lanes % (by_images * by_rows) == 0:
-                parts = (by_images, by_rows, lanes // (by_images * by_rows))
-                lengths = (g.images, g.windows[0], len(self.panels))
-                if all(part <= length for part, length in zip(parts, lengths, strict=True)):
-                    shares = math.prod(-(-n // part) / n for part, n in zip(parts, lengths, strict=True))
-                    shared = self.starts[-1] * by_images * by_rows + data * parts[2]
-                    ways.append((shares * products / PRODUCTS_PER_ELEMENT + shared / lanes, parts, lengths))
-        if not ways:
-            return [(slice(0, g.images), slice(0, g.windows[0]), slice(0, len(self.panels)))]
-        _, parts, lengths = min(ways)
-        images, rows, panels = (slices(n, part) for n, part in zip(lengths, parts, strict=True))
+        lengths = (g.images, g.windows[0], len(self.panels))
+
+        def cost(parts: tuple[int, int, int]) -> float:
+            largest = math.prod(-(-n // part) / n for part, n in zip(parts, lengths, strict=True))
+            repeated = self.starts[-1] * parts[0] * parts[1] + data * parts[2]
+            return largest * products / PRODUCTS_PER_ELEMENT + repeated / math.prod(parts)
+
+        ways = [
+            (by_images, by_rows, min(lanes // (by_images * by_rows), lengths[2]))
+            for by_images in range(1, min(lanes, lengths[0]) + 1)
+            for by_rows in range(1, min(lanes // by_images, lengths[1]) + 1)
+        ]
+        best = min(ways, key=cost)
+        images, rows, panels = (slices(n, part) for n, part in zip(lengths, best, strict=True))
         return list(itertools.product(images, rows, panels))
 
     def _together(self, images: slice, rows: slice) -> list[slice]:
@@ -204,32 +181,10 @@ class DirectProduct(_DirectPlan):
         together = longest(self._together(images, rows))
         return (together, self.g.channels, read.stop - read.start, self.columns())
 
-    def either(self, plain: Call, operands: Sequence[Array], out: Array, carve: Carve) -> Call:
-        """Return NumPy's way, and what may take its place; with constant weights, what packs them."""
-        if not self.constant:
-            return super().either(plain, operands, out, carve)
-        panels = aligned(self.starts[-1] * self.compute.itemsize).view(self.compute)
-        packing = parallel([chain(steps) for steps in self._packing(operands, panels)])
-        return Kept(Staged(plain, lambda: [self._lanes(operands, out, panels, carve)]), packing)
-
-    def stages(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[list[list[Step]]]:
-        """Return the steps: packing, then the lanes of all cells."""
-        panels = carve("panels")
-        return [self._packing(operands, panels), self._lanes(operands, out, panels, carve)]
-
-    def _lanes(self, operands: Sequence[Array], out: Array, flat: Array, carve: Carve) -> list[list[Step]]:
-        g = self.g
-        x, y = operands[0].reshape(g.images, g.channels, *g.size), out.reshape(g.images, g.filters, -1)
-        panels = self._panels(flat)
-        return [list(self._cell(lane, cell, x, panels, y, carve)) for lane, cell in enumerate(self.cells)]
-
-    def _panels(self, flat: Array) -> list[Array]:
-        """View packed weights as one array for each panel: (channels, elements, filters)."""
-        return [flat[begin:end].reshape(self.depth, self.g.taps, -1) for begin, end in itertools.pairwise(self.starts)]
-
-    def _packing(self, operands: Sequence[Array], flat: Array) -> list[list[Step]]:
+    def preparation(self, operands: Sequence[Array], own: Carve, prepared: Carve) -> list[list[Step]]:
+        """Return the steps that pack the panels."""
         g, weight = self.g, operands[1]
-        panels = self._panels(flat)
+        panels = self._panels(prepared("panels"))
         if self.turned:
             taps = weight.reshape(g.groups, self.depth, g.rows, g.taps)
         else:
@@ -239,13 +194,24 @@ class DirectProduct(_DirectPlan):
             for part in ranges(len(panels), len(self.cells))
         ]
 
+    def stages(self, operands: Sequence[Array], out: Array, own: Carve, prepared: Carve) -> list[list[list[Step]]]:
+        """Return the steps of all cells."""
+        g = self.g
+        x, y = operands[0].reshape(g.images, g.channels, *g.size), out.reshape(g.images, g.filters, -1)
+        panels = self._panels(prepared("panels"))
+        return [[list(self._cell(lane, cell, x, panels, y, own)) for lane, cell in enumerate(self.cells)]]
+
+    def _panels(self, flat: Array) -> list[Array]:
+        """View packed weights as one array for each panel: (channels, elements, filters)."""
+        return [flat[begin:end].reshape(self.depth, self.g.taps, -1) for begin, end in itertools.pairwise(self.starts)]
+
     def _pack(self, taps: Array, number: int, panel: Array) -> list[Step]:
         """Return the calls that pack filters; `taps` is (groups, channels, filters, elements)."""
         group, filters = self.panels[number]
         count = filters.stop - filters.start
         source, target = taps[group, :, filters].swapaxes(1, 2), panel[..., :count]
         if not self.turned:
-            source, target = source.reshape(-1, count), panel.reshape(self.sums, -1)[:, :count]
+            source, target = source.reshape(-1, count), panel.reshape(self.g.depth, -1)[:, :count]
         steps: list[Step] = [(np.copyto, (target, source))]
         rest = panel[..., count:]
         return [*steps, (rest.fill, (0,))] if rest.size else steps
@@ -308,19 +274,13 @@ class FlatProduct(_DirectPlan):
     vectors do not fit, the last one begins before the end of the one before.
     """
 
-    def __init__(
-        self,
-        g: Geometry,
-        dtype: npt.DTypeLike,
-        plain: KernelPlan,
-        turned: bool = False,
-    ) -> None:
+    def __init__(self, g: Geometry, dtype: npt.DTypeLike, plain: KernelPlan, *, turned: bool = False) -> None:
         super().__init__(g, dtype, plain)
         self.turned = turned
         self.reserved()
 
-    def stages(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[list[list[Step]]]:
-        """Return the steps: of images, windows and filters those that a lane has."""
+    def stages(self, operands: Sequence[Array], out: Array, own: Carve, prepared: Carve) -> list[list[list[Step]]]:
+        """Return the steps: of each lane, those for its images and windows."""
         g = self.g
         x, weight = operands
         size = math.prod(g.windows)
@@ -378,7 +338,7 @@ class DirectWeightGradient(_DirectPlan):
         """Rows and columns of a padded image."""
         return self.g.pad[0] + self.g.size[0] + self.g.high[0], self.columns()
 
-    def stages(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[list[list[Step]]]:
+    def stages(self, operands: Sequence[Array], out: Array, own: Carve, prepared: Carve) -> list[list[list[Step]]]:
         """Return the steps: for some images after the other, padding, then the lanes of all cells."""
         x, dy = operands
         g = self.g
@@ -389,7 +349,7 @@ class DirectWeightGradient(_DirectPlan):
         for number, images in enumerate(self.images):
             source = x[images]
             if g.padded:
-                padded = carve("padded")[: len(source)]
+                padded = own("padded")[: len(source)]
                 cuts = [
                     (image, slice(*channels))
                     for image in range(len(source))
@@ -407,7 +367,7 @@ class DirectWeightGradient(_DirectPlan):
             first, last = number == 0, number == len(self.images) - 1
             stages.append(
                 [
-                    list(self._cell(lane, cell, windows, dy[images], dw, carve, first, last))
+                    list(self._cell(lane, cell, windows, dy[images], dw, own, first, last))
                     for lane, cell in enumerate(self.cells)
                 ]
             )

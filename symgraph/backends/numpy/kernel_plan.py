@@ -35,6 +35,7 @@ __all__ = [
     "StagedPlan",
     "Step",
     "aligned",
+    "arithmetic",
     "chain",
     "inside",
     "lanes_of",
@@ -223,6 +224,11 @@ class Scratch:
         return workspace[offset : offset + nbytes].view(dtype).reshape(shape)
 
 
+def arithmetic(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """Return the element type in which a kernel computes: float32 for float16, else `dtype`."""
+    return np.dtype(np.float32) if np.dtype(dtype) == np.float16 else np.dtype(dtype)
+
+
 class KernelPlan(ABC):
     """A kernel for operands of known shapes and one dtype.
 
@@ -238,7 +244,7 @@ class KernelPlan(ABC):
     Attributes
     ----------
     compute
-        Element type of the arithmetic: float32 for float16, else `dtype`.
+        Element type of the arithmetic; see `arithmetic`.
     scratch
         The places of the scratch arrays; a subclass reserves its own after this class's.
     """
@@ -249,7 +255,7 @@ class KernelPlan(ABC):
     def __init__(self, operands: Sequence[Sequence[int]], result: Sequence[int], dtype: npt.DTypeLike) -> None:
         self.shapes = (*map(tuple, operands), tuple(result))
         self.dtype = np.dtype(dtype)
-        self.compute = np.dtype(np.float32) if self.dtype == np.float16 else self.dtype
+        self.compute = arithmetic(dtype)
         self.scratch = Scratch()
         if self.compute != self.dtype:
             for position, shape in enumerate(self.shapes):
@@ -369,19 +375,24 @@ class StagedPlan(KernelPlan):
         Element type of all arrays.
     plain
         NumPy's way, planned for the same shapes and dtype `compute`.
+    constant
+        Whether an operand changes only before a call of `refresh`. What `preparation` makes of it is then kept.
 
     Attributes
     ----------
     own
         Scratch of the other way, in the place of NumPy's; a subclass reserves it, then calls `reserved`.
+    prepared
+        Places of what `preparation` makes: `own`, or memory of their own if it is kept.
     """
 
-    def __init__(self, dtype: npt.DTypeLike, plain: KernelPlan) -> None:
+    def __init__(self, dtype: npt.DTypeLike, plain: KernelPlan, constant: bool = False) -> None:
         *operands, result = plain.shapes
         super().__init__(operands, result, dtype)
         assert plain.dtype == self.compute
-        self.plain = plain
+        self.plain, self.constant = plain, constant
         self.own = Scratch()
+        self.prepared = Scratch() if constant else self.own
 
     def reserved(self) -> None:
         """Set scratch aside for whichever way."""
@@ -395,12 +406,22 @@ class StagedPlan(KernelPlan):
         """Return one call: NumPy's way, and what may take its place."""
         workspace = carve("either")
         plain = self.plain.bind(*operands, out, workspace[: self.plain.workspace])
-        return [(self.either(plain, operands, out, functools.partial(self.own.carve, workspace=workspace)), ())]
+        own = functools.partial(self.own.carve, workspace=workspace)
+        if not self.constant:
+            stages = functools.partial(self._all_stages, operands, out, own)
+            return [(Staged(plain, stages), ())]
+        kept = functools.partial(self.prepared.carve, workspace=aligned(self.prepared.nbytes))
+        staged = Staged(plain, functools.partial(self.stages, operands, out, own, kept))
+        lanes = [chain(steps) for steps in self.preparation(operands, own, kept)]
+        return [(Kept(staged, parallel(lanes)) if lanes else staged, ())]
 
-    def either(self, plain: Call, operands: Sequence[Array], out: Array, carve: Carve) -> Call:
-        """Return NumPy's way, and what may take its place; `carve` gives scratch of `own`."""
-        return Staged(plain, lambda: self.stages(operands, out, carve))
+    def _all_stages(self, operands: Sequence[Array], out: Array, own: Carve) -> list[list[list[Step]]]:
+        return [self.preparation(operands, own, own), *self.stages(operands, out, own, own)]
+
+    def preparation(self, operands: Sequence[Array], own: Carve, prepared: Carve) -> list[list[Step]]:
+        """Return the steps, for each lane, of the stage that depends on the operand alone that may be constant."""
+        return []
 
     @abstractmethod
-    def stages(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[list[list[Step]]]:
-        """Return the steps of each lane of each stage."""
+    def stages(self, operands: Sequence[Array], out: Array, own: Carve, prepared: Carve) -> list[list[list[Step]]]:
+        """Return the steps of each lane of each other stage; `own` and `prepared` give scratch by name."""

@@ -70,10 +70,10 @@ class PackedProduct(StagedPlan):
             self.own.reserve(f"panel {lane}", (k * WIDTH,), self.compute)
         self.reserved()
 
-    def stages(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[list[list[Step]]]:
+    def stages(self, operands: Sequence[Array], out: Array, own: Carve, prepared: Carve) -> list[list[list[Step]]]:
         """Return the steps of the lanes."""
         left, right = operands
-        return [[list(self._lane(lane, left, right, out, carve)) for lane in range(len(self.lanes))]]
+        return [[list(self._lane(lane, left, right, out, own)) for lane in range(len(self.lanes))]]
 
     def _lane(self, lane: int, left: Array, right: Array, out: Array, carve: Carve) -> Iterator[Step]:
         first, last = (PART * n for n in self.lanes[lane])

@@ -38,21 +38,8 @@ import numpy as np
 import numpy.typing as npt
 
 from symgraph.backends.numpy.contraction import contract
-from symgraph.backends.numpy.kernel_plan import (
-    Array,
-    Call,
-    Carve,
-    CellSteps,
-    Kept,
-    KernelPlan,
-    Staged,
-    StagedPlan,
-    Step,
-    aligned,
-    chain,
-    lanes_of,
-)
-from symgraph.backends.numpy.threads import parallel, ranges, worker_count
+from symgraph.backends.numpy.kernel_plan import Array, Carve, CellSteps, KernelPlan, StagedPlan, Step, lanes_of
+from symgraph.backends.numpy.threads import ranges, worker_count
 from symgraph.backends.numpy.unfolding import Geometry
 
 __all__ = ["WinogradProduct", "WinogradWeightGradient", "applies", "tile_count"]
@@ -245,8 +232,8 @@ def _split(flat: Array, *shapes: Sequence[int]) -> Iterator[Array]:
 class _WinogradPlan(StagedPlan):
     """What the plans share: tiles and cells, and scratch for each lane."""
 
-    def __init__(self, g: Geometry, dtype: npt.DTypeLike, plain: KernelPlan) -> None:
-        super().__init__(dtype, plain)
+    def __init__(self, g: Geometry, dtype: npt.DTypeLike, plain: KernelPlan, constant: bool = False) -> None:
+        super().__init__(dtype, plain, constant)
         self.g = g
         #: Rows of tiles of an image, and tiles of a row.
         self.grid = tuple(-(-n // 2) for n in g.windows)
@@ -284,104 +271,100 @@ class _WinogradPlan(StagedPlan):
 class WinogradProduct(_WinogradPlan):
     """Convolution, or with a weight to be `turned` its gradient by the data; `g` is that of what is computed.
 
-    First one factor is transformed, weight or data, whichever is smaller, and all lanes share it. Then each cell, or
-    else each range of filters, transforms its part of the other, multiplies, and stores its results. Scratch: the
-    ``shared`` factor; for each lane ``local``, its part of the other, and ``first`` and ``second``, in which what is
-    transformed and what comes of it take turns. A `constant` weight is transformed when it changes, into memory of its
-    own.
+    Where there are fewer filters than tiles, the weight is transformed first, for all lanes; each cell then transforms
+    its data, multiplies, and stores its results. Else the data is, and each range of filters transforms its weights, if
+    these are not constant. Scratch: ``weights`` or ``tiles``, the factor that all lanes read; for each lane ``local``,
+    its part of the other, and ``first`` and ``second``, in which what is transformed and what comes of it take turns.
     """
 
     def __init__(
-        self,
-        g: Geometry,
-        dtype: npt.DTypeLike,
-        plain: KernelPlan,
-        turned: bool = False,
-        constant: bool = False,
+        self, g: Geometry, dtype: npt.DTypeLike, plain: KernelPlan, *, turned: bool = False, constant: bool = False
     ) -> None:
-        super().__init__(g, dtype, plain)
-        self.turned, self.constant = turned, constant
+        super().__init__(g, dtype, plain, constant)
+        self.turned = turned
         self.filters = _parts(g.filters, FILTERS)
         width = max(f.stop - f.start for f in self.filters)
         #: Ranges of channels of which weights are transformed together.
         self.depths = _slices(g.channels, max(1, WEIGHTS // width))
-        self.share_weight = g.filters <= tile_count(g)
+        self.by_cells = g.filters <= tile_count(g)
         images, rows, columns = self.largest()
         tiles, elements = images * rows * columns, width * max(d.stop - d.start for d in self.depths)
-        shared, local = (g.filters, tiles) if self.share_weight else (tile_count(g), width)
-        if not (constant and self.share_weight):
-            self.own.reserve("shared", (16 * g.channels * shared,), self.compute)
-        if self.share_weight or not constant:
-            self.reserve("local", 16 * g.channels * local)
+        #: Whether weights are transformed for all lanes.
+        self.prepares = constant or self.by_cells
+        if self.prepares:
+            self.prepared.reserve("weights", (16 * g.channels * g.filters,), self.compute)
+        if self.by_cells:
+            self.reserve("local", 16 * g.channels * tiles)
+        else:
+            self.own.reserve("tiles", (16 * g.channels * tile_count(g),), self.compute)
+            if not constant:
+                self.reserve("local", 16 * g.channels * width)
         phases = 2 * images * (2 * rows + 2) * (columns + 1) * g.channels
         self.reserve("first", max(phases, 9 * elements, 16 * tiles * width))
         transformed = 8 * images * rows * (columns + 1) * g.channels
         self.reserve("second", max(transformed, 12 * elements, 14 * tiles * width))
         self.reserved()
 
-    def either(self, plain: Call, operands: Sequence[Array], out: Array, carve: Carve) -> Call:
-        """Return NumPy's way, and what may take its place; with a constant weight, what transforms it."""
-        if not self.constant:
-            return super().either(plain, operands, out, carve)
-        size = 16 * self.g.channels * self.g.filters
-        kept = aligned(size * self.compute.itemsize).view(self.compute)
-        prepare = parallel([chain(steps) for steps in self._made(operands, out, carve, kept)[0]])
-        return Kept(Staged(plain, lambda: self._made(operands, out, carve, kept)[1:]), prepare)
+    def _taps(self, weight: Array) -> Array:
+        """View the weight as (3, 3, channels, filters)."""
+        return weight[:, :, ::-1, ::-1].transpose(2, 3, 0, 1) if self.turned else weight.transpose(2, 3, 1, 0)
 
-    def stages(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[list[list[Step]]]:
-        """Return the steps: those for the shared factor, then the others."""
-        return self._made(operands, out, carve, None)
+    def _of(self, filters: slice, flat: Array) -> Array:
+        """View the first of scratch as transformed weights of some filters: (4, 4, channels, filters)."""
+        width = filters.stop - filters.start
+        return flat[: 16 * self.g.channels * width].reshape(4, 4, self.g.channels, width)
 
-    def _made(self, operands: Sequence[Array], out: Array, carve: Carve, kept: Array | None) -> list[list[list[Step]]]:
-        """Return the stages; if the weight is `kept`, those that transform it are the first."""
-        x, weight = operands
-        taps = weight[:, :, ::-1, ::-1].transpose(2, 3, 0, 1) if self.turned else weight.transpose(2, 3, 1, 0)
-        channels = self.g.channels
-        shared = carve("shared") if kept is None or not self.share_weight else kept
-        transformed = shared if kept is None else kept
+    def preparation(self, operands: Sequence[Array], own: Carve, prepared: Carve) -> list[list[Step]]:
+        """Return the steps that transform the weight."""
+        if not self.prepares:
+            return []
+        taps, flat = self._taps(operands[1]), prepared("weights")
 
-        def weights(filters: slice, flat: Array) -> Array:
-            width = filters.stop - filters.start
-            return flat[: 16 * channels * width].reshape(4, 4, channels, width)
+        def of_weights(part: tuple[slice, slice], own: Carve) -> list[Step]:
+            filters, depth = part
+            made = self._of(filters, flat[16 * self.g.channels * filters.start :])
+            return self._weights(taps, filters, depth, made, own)
+
+        return self.by_lanes(list(itertools.product(self.filters, self.depths)), of_weights, own)
+
+    def stages(self, operands: Sequence[Array], out: Array, own: Carve, prepared: Carve) -> list[list[list[Step]]]:
+        """Return the steps: those for all data, if they come first, then those for each cell or range of filters."""
+        x, taps, channels = operands[0], self._taps(operands[1]), self.g.channels
+
+        def weights(filters: slice) -> Array:
+            return self._of(filters, prepared("weights")[16 * channels * filters.start :])
 
         def tiles(cell: Cell, flat: Array) -> Array:
             shape = self.shape(cell)
             return flat[: 16 * channels * math.prod(shape)].reshape(4, 4, *shape, channels)
 
-        def of_weights(part: tuple[slice, slice], own: Carve) -> list[Step]:
-            filters, depth = part
-            made = weights(filters, transformed[16 * channels * filters.start :])
-            return self._weights(taps, filters, depth, made, own)
+        def all_tiles(cell: Cell) -> Array:
+            return tiles(cell, own("tiles")[16 * channels * self.first(cell) :])
 
         def of_cell(cell: Cell, own: Carve) -> list[Step]:
             made = tiles(cell, own("local"))
             steps = _tiles_of(x, cell, self.g.pad, made, own)
             for filters in self.filters:
-                factor = weights(filters, shared[16 * channels * filters.start :])
-                steps += self._results(made, factor, cell, filters, out, own)
+                steps += self._results(made, weights(filters), cell, filters, out, own)
             return steps
 
         def of_tiles(cell: Cell, own: Carve) -> list[Step]:
-            return _tiles_of(x, cell, self.g.pad, tiles(cell, shared[16 * channels * self.first(cell) :]), own)
+            return _tiles_of(x, cell, self.g.pad, all_tiles(cell), own)
 
         def of_filters(filters: slice, own: Carve) -> list[Step]:
             steps: list[Step] = []
-            if kept is not None:
-                made = weights(filters, kept[16 * channels * filters.start :])
+            if self.prepares:
+                made = weights(filters)
             else:
-                made = weights(filters, own("local"))
+                made = self._of(filters, own("local"))
                 steps += [step for depth in self.depths for step in self._weights(taps, filters, depth, made, own)]
             for cell in self.cells:
-                factor = tiles(cell, shared[16 * channels * self.first(cell) :])
-                steps += self._results(factor, made, cell, filters, out, own)
+                steps += self._results(all_tiles(cell), made, cell, filters, out, own)
             return steps
 
-        stages: list[list[list[Step]]] = []
-        if self.share_weight or kept is not None:
-            stages.append(self.by_lanes(list(itertools.product(self.filters, self.depths)), of_weights, carve))
-        if self.share_weight:
-            return [*stages, self.by_lanes(self.cells, of_cell, carve)]
-        return [*stages, self.by_lanes(self.cells, of_tiles, carve), self.by_lanes(self.filters, of_filters, carve)]
+        if self.by_cells:
+            return [self.by_lanes(self.cells, of_cell, own)]
+        return [self.by_lanes(self.cells, of_tiles, own), self.by_lanes(self.filters, of_filters, own)]
 
     def _weights(self, taps: Array, filters: slice, depth: slice, weights: Array, own: Carve) -> list[Step]:
         """Return the calls that transform the weights of some channels of a range of filters."""
@@ -441,18 +424,18 @@ class WinogradWeightGradient(_WinogradPlan):
             self.reserve("sums", 16 * part)
         self.reserved()
 
-    def stages(self, operands: Sequence[Array], out: Array, carve: Carve) -> list[list[list[Step]]]:
+    def stages(self, operands: Sequence[Array], out: Array, own: Carve, prepared: Carve) -> list[list[list[Step]]]:
         """Return the steps: block by block the transforms, then the products."""
         x, dy = operands
         stages: list[list[list[Step]]] = []
         for block in self.blocks:
             cells = self.cells[block]
             count = sum(math.prod(self.shape(cell)) for cell in cells)
-            (tiles,) = _split(carve("tiles"), (16, count, self.g.channels))
-            (heads,) = _split(carve("heads"), (16, count, self.g.filters))
+            (tiles,) = _split(own("tiles"), (16, count, self.g.channels))
+            (heads,) = _split(own("heads"), (16, count, self.g.filters))
             transforms = functools.partial(self._transforms, x, dy, self.first(cells[0]), tiles, heads)
-            products = functools.partial(self._products, block, tiles, heads, out, carve)
-            stages += [self.by_lanes(cells, transforms, carve), self.by_lanes(self.parts, products, carve)]
+            products = functools.partial(self._products, block, tiles, heads, out, own)
+            stages += [self.by_lanes(cells, transforms, own), self.by_lanes(self.parts, products, own)]
         return stages
 
     def _transforms(

@@ -41,7 +41,6 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.setattr(convolution, name, value)
     monkeypatch.setattr(convolution.depthwise, "applies", lambda g: False)
-    monkeypatch.setattr(direct, "Staged", MadeByNumPy)
     monkeypatch.setattr(kernel_plan, "Staged", MadeByNumPy)
     for kind, (plan, names) in PLANS.items():
         monkeypatch.setitem(PLANS, kind, (functools.partial(plan, inexact=True), names))
@@ -63,6 +62,15 @@ def test_against_the_definition(cut: str, case: Case) -> None:
         for name, value in constants.items():
             patch.setattr(direct, name, value)
         check(case)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7, 11, 13, 64])
+def test_no_number_of_workers_leaves_most_of_them_idle(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_count", workers)
+    monkeypatch.setattr(direct, "LANE_PRODUCTS", 1)
+    case = Case((1, 256, 7, 7), (256, 256, 3, 3), (1, 1), (1, 1), (1, 1))  # one image, 7 rows, 8 panels
+    plan = PLANS["forward"][0](*case, np.float32)
+    assert workers / 2 < len(plan.cells) <= workers
 
 
 @pytest.mark.parametrize("kind", PLANS)

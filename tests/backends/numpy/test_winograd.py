@@ -31,8 +31,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(convolution, name, -(10**9))
     for module in (convolution, winograd):
         monkeypatch.setattr(module, "PART", 1)  # only vectors want more
-    for module in (kernel_plan, winograd):
-        monkeypatch.setattr(module, "Staged", MadeByNumPy)
+    monkeypatch.setattr(kernel_plan, "Staged", MadeByNumPy)
     for kind, (make, names) in PLANS.items():
         monkeypatch.setitem(PLANS, kind, (functools.partial(make, inexact=True), names))
 
