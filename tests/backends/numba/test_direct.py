@@ -21,7 +21,16 @@ from symgraph.backends.numpy.kernel_plan import StagedPlan, refresh
 from symgraph.executor import Options
 from tests.backends.numpy import test_direct as directs
 from tests.backends.numpy import test_winograd
-from tests.backends.numpy.test_convolution import CASE, PLANS, Case, cases, check, naive, numbers
+from tests.backends.numpy.test_convolution import (
+    CASE,
+    PLANS,
+    Case,
+    cases,
+    check,
+    check_constant_weights,
+    naive,
+    numbers,
+)
 
 #: Bytes of a register and how many there are: of this machine, and others.
 REGISTERS = {"own": None, "few": (16, 16, False), "wide": (32, 16, True), "one": (64, 4, True)}
@@ -132,14 +141,7 @@ def test_rounding_errors(kind: str) -> None:
 
 
 def test_constant_weights_are_packed_when_they_change() -> None:
-    x, w, y = numbers(CASE.data), numbers(CASE.weight, 1), np.empty(CASE.result)
-    plan = convolution.plan_forward(*CASE, np.float64, inexact=True, constant=True)
-    call = plan.bind(x, w, y, np.empty(plan.workspace, np.uint8))
-    for _ in range(2):
-        refresh(call)
-        call()
-        np.testing.assert_array_equal(y, naive(CASE, x, w))
-        w += 1
+    assert check_constant_weights(CASE, np.float64) is direct.DirectProduct
 
 
 def test_what_cannot_be_packed_by_compiled_code_is_left_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from symgraph.backends.numpy import convolution, threads, unfolding
+from symgraph.backends.numpy.kernel_plan import refresh
 from symgraph.errors import BindError
 from tests.backends.numpy.running import run
 
@@ -91,6 +92,26 @@ def check(case: Case) -> None:
     assert np.vdot(dx, x2) == np.vdot(dy, naive(case, x2, w))
     dw = run(by_weight(*case, np.float64), x, dy, shape=case.weight)
     assert np.vdot(dw, w2) == np.vdot(dy, naive(case, x, w2))
+
+
+def check_constant_weights(case: Case, dtype: Any, keeps: bool = True) -> type:
+    """Hold forward with weights that lie anywhere to the definition, before and after they change; return its plan.
+
+    If it `keeps` a form of them, they change for it only when they are refreshed.
+    """
+    x, y = numbers(case.data).astype(dtype), np.empty(case.result, dtype)
+    w = np.asfortranarray(numbers(case.weight, 1).astype(dtype))
+    plan = convolution.plan_forward(*case, dtype, inexact=True, constant=True)
+    call = plan.bind(x, w, y, np.empty(plan.workspace, np.uint8))
+    for _ in range(2):
+        refresh(call)
+        expected = naive(case, x.astype(float), w.astype(float))
+        call()
+        np.testing.assert_array_equal(y, expected)
+        w += 1
+        call()
+        assert np.array_equal(y, expected) == keeps
+    return type(plan)
 
 
 @given(cases())
