@@ -64,10 +64,11 @@ COPY_COST, ADD_COST, TURN_COST = 1, 2, 6
 #: So many images may be laid out last; what that costs for an element, in elements copied while unfolding. It pays
 #: only in cache, so arrays have at most so many bytes.
 MANY_IMAGES, LAYOUT_COST, LAYOUT_BYTES = 16, 2, 1 << 20
-#: What Winograd's way costs beside products, in multiplications: for a tile of a filter, and the same in gradients by
-#: the weight; for a weight, which is to be transformed; for one that is already, but has more numbers. Measured with
-#: compiled loops, against `direct`.
-TILE_COST, GRADIENT_TILE_COST, WEIGHT_COST, KEPT_COST = 450, 650, 1400, 120
+#: What Winograd's way costs beside products, in multiplications, by `benchmarks/ways.py`: for a tile of a filter; for a
+#: weight, which is to be transformed; for one that is already, but has more numbers.
+TILE_COST, WEIGHT_COST, KEPT_COST = 450, 850, 120
+#: The first two in gradients by the weight.
+GRADIENT_TILE_COST, GRADIENT_WEIGHT_COST = 650, 1400
 #: Filters of a group, and products in a sum, from which on compiled products without unfolding are faster.
 DIRECT_FILTERS, DIRECT_DEPTH = 12, 9
 #: How many times the windows of a convolution that of its turned weight may have: the others see padding.
@@ -663,7 +664,7 @@ def plan_weight_gradient(
     operands = data_shape, _result_shape(g, data_shape)
     if inexact:
         plain = _WeightGradient(g, operands, weight_shape, arithmetic(dtype))
-        if g.channels % PART == 0 and _winograd_pays(g, dtype, GRADIENT_TILE_COST, WEIGHT_COST):
+        if g.channels % PART == 0 and _winograd_pays(g, dtype, GRADIENT_TILE_COST, GRADIENT_WEIGHT_COST):
             return WinogradWeightGradient(g, dtype, plain)
         # Of a single channel a tile has too little.
         if g.channels > g.groups and _direct_pays(g, dtype):

@@ -18,14 +18,14 @@ from symgraph.backends.numpy.contraction import contract
 from symgraph.backends.numpy.kernel_plan import Array, Carve, KernelPlan, StagedPlan, Step
 from symgraph.backends.numpy.threads import ranges, worker_count
 
-__all__ = ["PackedProduct", "pays"]
+__all__ = ["BlasProduct", "PackedProduct", "pays"]
 
 #: Columns of a panel, and what the number of columns must be a multiple of.
 WIDTH, PART = 32, 16
 #: Bytes of rows of the left matrix that meet a panel: half of a second-level cache.
 ROWS_BYTES = 1 << 19
 #: Multiplications from which on, rows from which on, and sums and chunks of rows up to which a product is faster like
-#: this: of more of these a panel would be packed too often.
+#: this (by `benchmarks/ways.py`): with more chunks a panel would be packed too often.
 PRODUCTS, ROWS, DEPTH, CHUNKS = 1 << 20, 16, 1 << 12, 2
 #: Elements between rows that a cache would keep in the same place: copies of rows lie a little farther apart.
 APART = 16
@@ -44,7 +44,7 @@ def _chunks(m: int, k: int, itemsize: int) -> int:
     return -(-m * k * itemsize // ROWS_BYTES)
 
 
-class _Product(KernelPlan):
+class BlasProduct(KernelPlan):
     """A product by BLAS."""
 
     def usable(self, position: int, x: Array) -> bool:
@@ -61,7 +61,7 @@ class PackedProduct(StagedPlan):
 
     def __init__(self, left: Sequence[int], right: Sequence[int], dtype: npt.DTypeLike) -> None:
         (m, k), n = left, right[1]
-        super().__init__(dtype, _Product((left, right), (m, n), dtype))
+        super().__init__(dtype, BlasProduct((left, right), (m, n), dtype))
         self.chunks = ranges(m, _chunks(m, k, self.compute.itemsize))
         self.lanes = ranges(n // PART, min(worker_count(), -(-n // WIDTH)))
         longest = max(end - begin for begin, end in self.chunks)

@@ -26,7 +26,7 @@ A = np.array([[1, 1, 1, 0], [0, 1, -1, -1]]).T
 @pytest.fixture(autouse=True)
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take Winograd's way wherever it is one."""
-    for name in ("WEIGHT_COST", "KEPT_COST"):
+    for name in ("WEIGHT_COST", "KEPT_COST", "GRADIENT_WEIGHT_COST"):
         monkeypatch.setattr(convolution, name, -(10**9))
     for module in (convolution, winograd):
         monkeypatch.setattr(module, "PART", 1)  # only vectors want more
@@ -160,6 +160,7 @@ def test_rounding_errors(kind: str, case: Case, monkeypatch: pytest.MonkeyPatch)
     bound = np.sqrt(count) * np.finfo(np.float32).eps / 2 * size
     assert np.all(error < bound)
     # Sums of the definition are nine times as long, which makes up for the transforms' roundings.
-    monkeypatch.setattr(convolution, "WEIGHT_COST", 10**9)
+    for name in ("WEIGHT_COST", "GRADIENT_WEIGHT_COST"):
+        monkeypatch.setattr(convolution, name, 10**9)
     plain = abs(compute(kind, case) - compute(kind, case, np.float64))
     assert np.sqrt(np.mean(error**2)) < 2 * np.sqrt(np.mean(plain**2))
